@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh Linux machine with Python 3.11 or newer:
+#   make demo    environment, dashboard in the browser, the built-in study
+#   make test    environment, all tests
+PYTHON ?= python3
+BIN := .venv/bin
+CURRENT := .venv/.current
+
+.PHONY: demo test check setup browser lock clean
+.DEFAULT_GOAL := setup
+
+demo: setup
+	$(BIN)/whichlayers run tune_configs/demo.yaml --serve
+
+test: setup browser
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(CURRENT)
+
+# uv installs the locked versions in seconds; its own version stands in the lock, too.
+$(CURRENT): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $$($(PYTHON) --version) found. Try: make PYTHON=python3.12"; exit 2; }
+	@begun=$$(date +%s); set -e; \
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)"; \
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock; \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	touch $(CURRENT); \
+	echo "Environment made in $$(($$(date +%s) - begun)) s."
+
+# The tests drive Debian's chromium; without the right to install it, they say what to install.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes chromium >/dev/null; \
+		else \
+			echo "The browser tests need chromium: sudo apt-get install chromium"; exit 2; \
+		fi; }
+
+lock: setup
+	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--group dev pyproject.toml --output-file requirements.lock --quiet
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

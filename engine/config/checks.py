@@ -1,0 +1,215 @@
+"""What a study must satisfy beyond the types of its fields. Pure; needs no torch."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from engine.architectures import Strategy, parse_strategy
+from engine.config.reading import Key, dotted
+from engine.errors import StrategyError
+from engine.study_settings import Study
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}", re.ASCII)
+LARGEST_WIDTH = 256
+IMAGE_SIZE_STEP = 16
+"""The U-Net halves its input four times."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One thing that a study says and cannot mean."""
+
+    key: Key
+    text: str
+    needs: tuple[Key, ...] = ()
+    """Other keys that the check looked at; where one of them is wrong itself, this mistake may not be one."""
+
+
+def check(study: Study) -> list[Mistake]:
+    """Every mistake of `study`, in the order of its fields; empty where it can be planned."""
+    return [*_name(study), *_model(study), *_data(study), *_axes(study), *_folds(study), *_training(study)]
+
+
+def parsed_strategies(study: Study) -> list[Strategy]:
+    """The strategies of `study`, in its order. Raises StrategyError at the first unknown one."""
+    return [parse_strategy(text, study.model.name) for text in study.strategies]
+
+
+def _name(study: Study) -> Iterator[Mistake]:
+    if not NAME.fullmatch(study.name):
+        remedy = re.sub(r"[^A-Za-z0-9_-]+", "-", study.name).strip("-_")[:80] or "my-study"
+        yield Mistake(
+            key=("name",),
+            text=f"'name' is '{study.name}'; expected letters, digits, '-' and '_', 80 at most, such as '{remedy}'",
+        )
+
+
+def _model(study: Study) -> Iterator[Mistake]:
+    yield from _between(("model", "width"), study.model.width, 1, LARGEST_WIDTH)
+    size = study.model.image_size
+    if not 32 <= size <= 2048 or size % IMAGE_SIZE_STEP:
+        nearest = min(2048, max(32, (size + IMAGE_SIZE_STEP // 2) // IMAGE_SIZE_STEP * IMAGE_SIZE_STEP))
+        yield Mistake(
+            key=("model", "image_size"),
+            text=f"'model.image_size' is {size}; expected a multiple of 16 from 32 to 2048, such as {nearest}",
+        )
+
+
+def _data(study: Study) -> Iterator[Mistake]:
+    data, start = study.data, study.start_weights
+    if data.kind == "simulated":
+        least = max(2, study.folds.of)
+        if data.images < least:
+            yield Mistake(
+                key=("data", "images"),
+                text=f"'data.images' is {data.images}; expected {least} or more, one per fold",
+                needs=(("folds", "of"),),
+            )
+        if data.folder is not None:
+            yield _unused("data", "folder", "simulated", "folder")
+    yield from _at_least(("data", "seed"), data.seed, 0)
+    if not data.mask.strip():
+        yield Mistake(key=("data", "mask"), text="'data.mask' is empty; expected the name of a manifest column")
+    for column, values in data.where.items():
+        yield from _unique(("data", "where", column), values)
+    for needed in ("folder", "file"):
+        given = getattr(start, needed)
+        if start.kind == needed and given is None:
+            yield Mistake(
+                key=("start_weights", "kind"),
+                text=f"'start_weights.kind' is '{needed}', but no {needed} is named; add 'start_weights.{needed}'",
+                needs=(("start_weights", needed),),
+            )
+        if start.kind != needed and given is not None:
+            yield _unused("start_weights", needed, start.kind, needed)
+    yield from _at_least(("start_weights", "images"), start.images, 10)
+    yield from _at_least(("start_weights", "seed"), start.seed, 0)
+    yield from _at_least(("start_weights", "batches"), start.batches, 1)
+    yield from _at_least(("start_weights", "batch_size"), start.batch_size, 1)
+
+
+def _axes(study: Study) -> Iterator[Mistake]:
+    yield from _strategies(study)
+    of = study.folds.of
+    largest = 100 * (of - 1) / of if of >= 2 else 100.0
+    yield from _unique(("fractions",), study.fractions)
+    for place, fraction in enumerate(study.fractions):
+        # 66.7 of three folds is meant to be 66.67
+        if not 0 < fraction <= largest + 0.05:
+            yield Mistake(
+                key=("fractions", place),
+                text=f"'fractions' has {fraction:g}; expected percent of the whole data set, more than 0 and at most "
+                f"{largest:.4g}: with {of} folds the rest is the test fold",
+                needs=(("folds", "of"),),
+            )
+    yield from _unique(("learning_rates",), study.learning_rates)
+    for place, rate in enumerate(study.learning_rates):
+        if not (rate > 0 and isfinite(rate)):
+            yield Mistake(
+                key=("learning_rates", place),
+                text=f"'learning_rates' has {rate:g}; expected a number above 0, such as 1e-4",
+            )
+    yield from _unique(("seeds",), study.seeds)
+    for place, seed in enumerate(study.seeds):
+        yield from _at_least(("seeds", place), seed, 0)
+
+
+def _strategies(study: Study) -> Iterator[Mistake]:
+    first_text: dict[str, str] = {}
+    for place, text in enumerate(study.strategies):
+        key = ("strategies", place)
+        try:
+            strategy = parse_strategy(text, study.model.name)
+        except StrategyError as error:
+            yield Mistake(key=key, text=_as_list(text, study.model.name) or "; ".join(error.problems))
+            continue
+        if strategy.name in first_text:
+            earlier = first_text[strategy.name]
+            both = (
+                f"'{earlier}' and '{text}', which are both '{strategy.name}'" if text != earlier else f"'{text}' twice"
+            )
+            yield Mistake(key=key, text=f"'strategies' has {both}; remove one of them")
+        first_text.setdefault(strategy.name, text)
+
+
+def _as_list(text: str, model: str) -> str | None:
+    """The line for `contracting, expanding` written without brackets."""
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        for part in parts:
+            parse_strategy(part, model)
+    except StrategyError:
+        return None
+    return f"'strategies' has '{text}', which is several; write [{', '.join(parts)}]"
+
+
+def _folds(study: Study) -> Iterator[Mistake]:
+    of, run = study.folds.of, study.folds.run
+    yield from _between(("folds", "of"), of, 2, 1000)
+    yield from _unique(("folds", "run"), run)
+    for place, fold in enumerate(run):
+        if not 0 <= fold < of:
+            yield Mistake(
+                key=("folds", "run", place),
+                text=f"'folds.run' has {fold}; expected 0 to {of - 1}: folds are counted from 0, and there are {of}",
+                needs=(("folds", "of"),),
+            )
+    yield from _at_least(("split", "seed"), study.split.seed, 0)
+
+
+def _training(study: Study) -> Iterator[Mistake]:
+    training, resources = study.training, study.resources
+    yield from _at_least(("training", "batch_size"), training.batch_size, 1)
+    yield from _at_least(("training", "patience"), training.patience, 1)
+    yield from _at_least(("training", "max_epochs"), training.max_epochs, 1)
+    if training.batches_per_epoch is not None:
+        yield from _at_least(("training", "batches_per_epoch"), training.batches_per_epoch, 1)
+    if training.augmentation is not None:
+        for name in ("shift", "zoom"):
+            value = getattr(training.augmentation, name)
+            yield from _between(("training", "augmentation", name), value, 0, 0.5)
+    if resources.cpu is not None:
+        yield from _at_least(("resources", "cpu"), resources.cpu, 1)
+    if resources.at_once is not None:
+        yield from _at_least(("resources", "at_once"), resources.at_once, 1)
+    gpu = resources.gpu
+    if gpu is not None and not (0 < gpu <= 1 or (isfinite(gpu) and gpu > 1 and gpu == int(gpu))):
+        yield Mistake(
+            key=("resources", "gpu"),
+            text=f"'resources.gpu' is {gpu:g}; expected a part of one GPU such as 0.25, or a whole number of GPUs; "
+            "leave it out to let the machine decide",
+        )
+
+
+def _unused(section: str, name: str, kind: str, other: str) -> Mistake:
+    return Mistake(
+        key=(section, name),
+        text=f"'{section}.{name}' has no use while '{section}.kind' is '{kind}'; remove it, or write 'kind: {other}'",
+        needs=((section, "kind"),),
+    )
+
+
+def _at_least(key: Key, value: int, least: int) -> Iterator[Mistake]:
+    if value < least:
+        verb = "has" if isinstance(key[-1], int) else "is"
+        yield Mistake(key=key, text=f"'{dotted(key)}' {verb} {_shown(value)}; expected {least} or more")
+
+
+def _between(key: Key, value: float | int, least: float | int, most: float | int) -> Iterator[Mistake]:
+    if not least <= value <= most:
+        yield Mistake(key=key, text=f"'{dotted(key)}' is {_shown(value)}; expected {_shown(least)} to {_shown(most)}")
+
+
+def _unique(key: Key, values: Sequence[object]) -> Iterator[Mistake]:
+    if not values:
+        yield Mistake(key=key, text=f"'{dotted(key)}' is an empty list; expected one value at least")
+    for value, count in Counter(values).items():
+        if count > 1:
+            place = len(values) - 1 - list(reversed(values)).index(value)
+            yield Mistake(key=(*key, place), text=f"'{dotted(key)}' has {_shown(value)} {count} times; keep it once")
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,8 @@
+"""Images, masks, groups and scanners of one data set, as arrays: made on the spot or read from disk."""
+
+from engine.datasets.cached import load_cached, open_dataset
+from engine.datasets.dataset import Dataset, make_dataset
+from engine.datasets.folder import read_folder
+from engine.datasets.simulated import simulated_dataset
+
+__all__ = ["Dataset", "load_cached", "make_dataset", "open_dataset", "read_folder", "simulated_dataset"]

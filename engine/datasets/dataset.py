@@ -1,0 +1,76 @@
+"""What every reader gives back and everything later works on."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+
+from engine.errors import DataError
+
+COLUMNS = {
+    "image": str,  # name shown: file name, or number of a made image
+    "label": str,  # "" where unknown
+    "group": str,  # patient, study or clip that stays on one side of a split; "" where unknown
+    "scanner": str,  # "" where unknown
+    "split": str,  # "train", "test", ... as the manifest says; "" where it says nothing
+    "source_height": int,  # pixels before resizing
+    "source_width": int,
+    "spacing_mm": float,  # side of one source pixel; NaN where unknown
+}
+"""Columns of `Dataset.table`, a row per image; a manifest's further columns follow as text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Gray images with masks, resized to the network's square, and what is known of each."""
+
+    name: str
+    """Name shown on pages, such as `hc18_fetal_head` or `SUS (simulated)`."""
+    provenance: str
+    """One line: what these images are and where they come from; pages always show it."""
+    images: UInt8[np.ndarray, "image height width"]
+    """Gray values, 0 to 255."""
+    masks: UInt8[np.ndarray, "image height width"]
+    """1 on the structure, 0 elsewhere."""
+    table: pd.DataFrame
+    """A row per image with at least the columns of `COLUMNS`."""
+    fingerprint: str
+    """SHA-256, hex, of images, masks and groups: what decides the numbers of a trial."""
+
+    @property
+    def has_groups(self) -> bool:
+        """True where every image names its group."""
+        return bool((self.table["group"] != "").all())
+
+
+def make_dataset(
+    *,
+    name: str,
+    provenance: str,
+    images: UInt8[np.ndarray, "image height width"],
+    masks: UInt8[np.ndarray, "image height width"],
+    table: pd.DataFrame,
+) -> Dataset:
+    """A Dataset with its fingerprint; missing columns of `table` are filled with "" or NaN.
+
+    Raises DataError where the numbers of images, masks and rows differ.
+    """
+    if not len(images) == len(masks) == len(table):
+        raise DataError(
+            f"{name}: {len(images)} images, {len(masks)} masks and {len(table)} rows; expected as many of each"
+        )
+    table = table.reset_index(drop=True)
+    for column, kind in COLUMNS.items():
+        if column not in table:
+            missing = {str: "", float: np.nan, int: images.shape[1] if column == "source_height" else images.shape[2]}
+            table[column] = missing[kind]
+    digest = hashlib.sha256()
+    digest.update(repr((images.shape, str(images.dtype))).encode())
+    digest.update(np.ascontiguousarray(images).data)
+    digest.update(np.ascontiguousarray(masks).data)
+    digest.update("\0".join(table["group"].astype(str)).encode())
+    return Dataset(
+        name=name, provenance=provenance, images=images, masks=masks, table=table, fingerprint=digest.hexdigest()
+    )

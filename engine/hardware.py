@@ -1,0 +1,128 @@
+"""What this machine has, and what one trial may sensibly take of it."""
+
+import os
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from engine.errors import StudyFileError
+from engine.study_settings import ModelSettings, ResourceSettings
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What this machine has."""
+
+    host: str
+    processor: str
+    cores: int
+    """Cores that this process may use."""
+    memory_gb: float
+    gpu: str | None
+    """Name of the first GPU; None without one."""
+    gpus: int
+    gpu_memory_gb: float
+    fast_bfloat16: bool
+    """Whether the device that trains multiplies bfloat16 in hardware."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What one trial takes."""
+
+    device: Literal["cpu", "cuda"]
+    cpu: int
+    gpu: float
+    threads: int
+    precision: Precision
+    at_once: int
+    """Trials at once."""
+
+
+def this_machine() -> Machine:
+    """What this machine has. Loads torch, which alone knows the devices."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    properties = torch.cuda.get_device_properties(0) if cuda else None
+    return Machine(
+        host=socket.gethostname(),
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
+        gpu=properties.name if properties else None,
+        gpus=torch.cuda.device_count() if cuda else 0,
+        gpu_memory_gb=round(properties.total_memory / 2**30, 1) if properties else 0.0,
+        fast_bfloat16=torch.cuda.get_device_capability(0) >= (8, 0)
+        if cuda
+        else processor_multiplies_bfloat16(torch.cpu.get_capabilities()),
+    )
+
+
+def share(
+    machine: Machine,
+    resources: ResourceSettings,
+    model: ModelSettings,
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+) -> Share:
+    """What one trial takes of `machine`: as the study file says, else one core a trial, or a part of the GPU.
+
+    One thread per trial and a trial per core trains more images per second than two threads on one trial.
+    Raises StudyFileError where the study file asks for more than there is.
+    """
+    wanted_gpu = resources.gpu if resources.gpu is not None else _gpu_part(machine, model)
+    cpu = resources.cpu if resources.cpu is not None else 1
+    problems = []
+    if cpu > machine.cores:
+        problems.append(f"resources.cpu: {cpu} cores per trial asked for; this machine has {machine.cores}")
+    if wanted_gpu > machine.gpus:
+        problems.append(f"resources.gpu: {wanted_gpu:g} GPUs per trial asked for; this machine has {machine.gpus}")
+    if problems:
+        raise StudyFileError(problems)
+    places = machine.cores // cpu
+    if wanted_gpu:
+        whole = int(wanted_gpu) if wanted_gpu >= 1 else 0
+        places = min(places, machine.gpus // whole if whole else machine.gpus * int(1 / wanted_gpu + 1e-9))
+    else:
+        places = min(places, max(1, int(0.8 * machine.memory_gb / _memory_gb(model))))
+    return Share(
+        device="cuda" if wanted_gpu else "cpu",
+        cpu=cpu,
+        gpu=wanted_gpu,
+        threads=cpu,
+        precision=("bfloat16" if machine.fast_bfloat16 else "float32") if precision == "auto" else precision,
+        at_once=min(places, resources.at_once) if resources.at_once is not None else places,
+    )
+
+
+def _memory_gb(model: ModelSettings) -> float:
+    """Memory of one training, estimated from activations of a batch of two and the optimiser's state."""
+    return 1.0 + 3.0 * (model.width / 64) * (model.image_size / 256) ** 2 + 0.6 * (model.width / 64) ** 2
+
+
+def _gpu_part(machine: Machine, model: ModelSettings) -> float:
+    if not machine.gpus:
+        return 0.0
+    together = int(min(4, machine.cores / machine.gpus, machine.gpu_memory_gb / (2 * _memory_gb(model))))
+    return 1.0 / max(1, together)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def processor_multiplies_bfloat16(capabilities: Mapping[str, object]) -> bool:
+    """Whether a processor with these capabilities (`torch.cpu.get_capabilities()`) has bfloat16 in hardware."""
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -1,0 +1,188 @@
+"""Load a trained trial once, and say where the structure is in a frame."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import safetensors
+import torch
+from jaxtyping import Float32, UInt8
+from PIL import Image, ImageDraw
+from safetensors.torch import load_file
+from skimage.measure import find_contours
+from torch import Tensor
+from torch.nn import functional
+
+from engine.architectures import UNET_UNITS
+from engine.errors import StoreError, WeightsError
+from engine.hardware import Precision, this_machine
+from engine.images import resize_image
+from engine.models.unet import UNet
+from engine.store import Store
+from engine.strategies import tensor_names
+
+THRESHOLD = 0.5
+"""Probability from which a pixel belongs to the structure, as when trials are tested."""
+
+CYAN = (0, 235, 255)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """The network of one trained trial, ready for frames."""
+
+    study: str
+    trial_id: str
+    network: UNet
+    image_size: int
+    """Side of the network's square, in pixels."""
+    device: Literal["cpu", "cuda"]
+    precision: Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """Where the network sees the structure in one frame."""
+
+    mask: UInt8[np.ndarray, "height width"]
+    """1 on the structure, at the frame's size."""
+    probability: Float32[np.ndarray, "height width"]
+    area_pixels: int
+    """Pixels of the frame inside the mask."""
+    milliseconds: dict[str, float]
+    """Wall time of each step."""
+
+
+def load_model(store: Store, study: str, trial_id: str, *, device: Literal["cpu", "cuda"] | None = None) -> LoadedModel:
+    """The trial's network: the study's start weights under the tensors that the trial trained.
+
+    `device` None takes the GPU where there is one. Raises StoreError where the trial or its weights are not in
+    the store, WeightsError with a line per tensor that is missing, unknown or of another shape.
+    """
+    trial = _planned(store, study, trial_id)
+    with torch.device("meta"):  # every tensor is replaced below, so none is drawn at random
+        network = UNet(int(trial["width"]))
+    wanted = network.state_dict()
+    names = tensor_names(network)
+    trained_names = {name for unit in trial["units"] for name in names[unit]}
+    trained = _tensors(store.trained_weights(study, trial_id))
+    problems = _misfits(trained, wanted, trained_names, f"study '{study}', trained weights of trial {trial_id[:12]}")
+    start: dict[str, Tensor] = {}
+    if trained_names != set(wanted):
+        sha256 = trial["start_weights"]
+        if not isinstance(sha256, str):
+            raise WeightsError(
+                f"study '{study}', trial {trial_id[:12]}: trains {len(trained_names)} of {len(wanted)} tensors and "
+                "names no start weights for the others; run the study again"
+            )
+        start = _tensors(store.start_weights(study, sha256))
+        problems += _misfits(start, wanted, set(wanted), f"study '{study}', start weights {sha256[:12]}")
+    if problems:
+        raise WeightsError(problems)
+    network.load_state_dict({name: tensor.float() for name, tensor in {**start, **trained}.items()}, assign=True)
+    machine = this_machine()
+    place: Literal["cpu", "cuda"] = device or ("cuda" if machine.gpus else "cpu")
+    return LoadedModel(
+        study=study,
+        trial_id=trial_id,
+        network=network.to(place).to(memory_format=torch.channels_last).eval().requires_grad_(False),
+        image_size=int(trial["image_size"]),
+        device=place,
+        precision="bfloat16" if trial["precision"] == "bfloat16" and machine.fast_bfloat16 else "float32",
+    )
+
+
+def predict(model: LoadedModel, frame: UInt8[np.ndarray, "height width"]) -> Prediction:
+    """Where `model` sees the structure in `frame`, at the frame's own size.
+
+    The frame is stretched to the network's square as in training; probabilities are brought back bilinearly
+    and cut at 0.5.
+    """
+    height, width = frame.shape
+    clock = [perf_counter()]
+    square = resize_image(frame, model.image_size)
+    clock.append(perf_counter())
+    with torch.inference_mode():
+        inputs = torch.from_numpy(square.copy()).to(model.device)[None, None].float() / 255
+        with torch.autocast(model.device, torch.bfloat16, enabled=model.precision == "bfloat16"):
+            logits = model.network(inputs.contiguous(memory_format=torch.channels_last))
+        probabilities = torch.sigmoid(logits.float()).cpu()
+        clock.append(perf_counter())
+        if probabilities.shape[-2:] != (height, width):
+            probabilities = functional.interpolate(
+                probabilities, (height, width), mode="bilinear", align_corners=False, antialias=True
+            )
+        probability = probabilities[0, 0].contiguous().numpy()
+    mask = (probability >= THRESHOLD).astype(np.uint8)
+    area = int(np.count_nonzero(mask))
+    clock.append(perf_counter())
+    steps = np.diff(clock) * 1000
+    return Prediction(
+        mask=mask,
+        probability=probability,
+        area_pixels=area,
+        milliseconds=dict(zip(("resize", "network", "mask"), steps.tolist(), strict=True)),
+    )
+
+
+def outline(
+    frame: UInt8[np.ndarray, "height width"], mask: UInt8[np.ndarray, "height width"]
+) -> UInt8[np.ndarray, "height width channel"]:
+    """The frame in RGB with the mask's edge drawn in cyan, antialiased; thicker in larger frames."""
+    image = Image.fromarray(frame).convert("RGB")
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return np.asarray(image)
+    height, width = frame.shape
+    thickness = max(1.5, min(height, width) / 200)
+    finer = 4 if thickness < 4 else 2  # Pillow draws without antialiasing: drawn larger, then averaged down
+    margin = round(thickness) + 2
+    top, left = max(0, int(rows[0]) - margin), max(0, int(columns[0]) - margin)
+    bottom, right = min(height, int(rows[-1]) + 1 + margin), min(width, int(columns[-1]) + 1 + margin)
+    # The ring of zeros closes contours of structures that the frame's border cuts.
+    part = np.pad(mask[top:bottom, left:right], 1)
+    line = Image.new("L", ((right - left) * finer, (bottom - top) * finer))
+    draw = ImageDraw.Draw(line)
+    for contour in find_contours(part, 0.5):
+        # A contour counts pixel centres of the padded part; Pillow counts pixel corners.
+        points = (contour[:, ::-1] - 0.5) * finer
+        draw.line(points.ravel().tolist(), fill=255, width=round(thickness * finer), joint="curve")
+    image.paste(CYAN, (left, top), line.reduce(finer))
+    return np.asarray(image)
+
+
+def _planned(store: Store, study: str, trial_id: str) -> dict[str, Any]:
+    """The trial's row of the plan. Raises StoreError."""
+    store.study_text(study)  # says which studies there are where this one is none
+    plan = store.plan(study)
+    rows = plan[plan["id"] == trial_id]
+    if rows.empty:
+        raise StoreError(
+            f"study '{study}' has no trial '{trial_id}' in its plan of {len(plan)}; choose another trial in the list"
+        )
+    row = {str(key): value for key, value in rows.iloc[0].items()}
+    if row["model"] != "unet" or not set(row["units"]) <= set(UNET_UNITS):
+        raise WeightsError(f"study '{study}': model '{row['model']}' cannot be shown live; known: unet")
+    return row
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} cannot be read ({error}); run the study again to make it") from error
+
+
+def _misfits(found: dict[str, Tensor], wanted: dict[str, Tensor], names: set[str], what: str) -> list[str]:
+    """A line per tensor that is missing, unknown or of another shape."""
+    again = "run the study again to make them"
+    problems = [f"{what}: tensor '{name}' is missing; {again}" for name in wanted if name in names - set(found)]
+    problems += [f"{what}: unknown tensor '{name}'; {again}" for name in found if name not in names]
+    problems += [
+        f"{what}: '{name}' has shape {tuple(found[name].shape)}, the network {tuple(wanted[name].shape)}; {again}"
+        for name in found
+        if name in names and found[name].shape != wanted[name].shape
+    ]
+    return problems

@@ -1,0 +1,113 @@
+"""What a run is doing now: counted, timed, and told to whoever listens. Pure but for its clock."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from engine.trial import CLOSED, Trial
+
+RunState = Literal["preparing", "running", "finished", "stopped", "failed"]
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Counts of one run of a study. `listen` hears every change as a JSON-able mapping."""
+
+    listen: Callable[[Mapping[str, Any]], None]
+    clock: Callable[[], float] = time.monotonic
+    state: RunState = "preparing"
+    phase: str = ""
+    fraction: float = 0.0
+    trials: int = 0
+    closed: int = 0
+    failed: int = 0
+    at_once: int = 1
+    error: str = ""
+    running: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _began: float | None = None
+    _trials_began: float | None = None
+    _work_done: float = 0.0
+    _work: dict[str, float] = field(default_factory=dict)
+
+    def prepare(self, fraction: float, phase: str) -> None:
+        """A step before the first trial is `fraction` (0 to 1) done."""
+        self.fraction, self.phase = fraction, phase
+        self.tell()
+
+    def begin(self, trials: list[Trial], closed: set[str], at_once: int) -> None:
+        """The study has `trials`, of which those in `closed` need not run."""
+        self.state, self.phase, self.fraction = "running", "starting workers", 0.0
+        self.trials, self.closed, self.at_once = len(trials), len(closed), at_once
+        self._trials_began = self.clock()
+        self._work = {trial.id: expected_work(trial) for trial in trials if trial.id not in closed}
+        self.tell()
+
+    def epoch(self, trial: Trial, epoch: int, validation_dice: float | None) -> None:
+        """`trial` has finished `epoch` epochs (0: it has begun)."""
+        self.phase = "training"
+        self.running[trial.id] = {
+            "id": trial.id,
+            "strategy": trial.strategy,
+            "fraction": trial.fraction,
+            "fold": trial.fold,
+            "learning_rate": trial.learning_rate,
+            "seed": trial.seed,
+            "epoch": epoch,
+            "max_epochs": trial.max_epochs,
+            "validation_dice": validation_dice,
+        }
+        self.tell()
+
+    def end(self, trial: Trial, state: str) -> None:
+        """`trial` ended in `state`."""
+        self.running.pop(trial.id, None)
+        self._work_done += self._work.pop(trial.id, 0.0)
+        if state in CLOSED:
+            self.closed += 1
+        else:
+            self.failed += 1
+        self.tell()
+
+    def finish(self, state: RunState, error: str = "") -> None:
+        """The run is over."""
+        self.state, self.phase, self.error, self.running = state, "", error, {}
+        self.tell()
+
+    def eta_seconds(self) -> float | None:
+        """Seconds that the trials still need, from the work done so far; None before any is done."""
+        if self._trials_began is None:
+            return None
+        part = sum(
+            self._work.get(key, 0.0) * min(1.0, row["epoch"] / row["max_epochs"]) for key, row in self.running.items()
+        )
+        done, left = self._work_done + part, sum(self._work.values()) - part
+        elapsed = self.clock() - self._trials_began
+        return None if done <= 0 else elapsed * left / done
+
+    def tell(self) -> None:
+        """Let the listener hear the counts as they are."""
+        now = self.clock()
+        self._began = now if self._began is None else self._began
+        self.listen(
+            {
+                "state": self.state,
+                "phase": self.phase,
+                "fraction": self.fraction,
+                "trials": self.trials,
+                "closed": self.closed,
+                "failed": self.failed,
+                "running": list(self.running.values()),
+                "seconds": now - self._began,
+                "eta_seconds": self.eta_seconds() if self.state == "running" else None,
+                "updated": datetime.now(UTC).isoformat(timespec="seconds"),
+                "error": self.error,
+            }
+        )
+
+
+def expected_work(trial: Trial) -> float:
+    """Relative cost of a trial: its batches, cheaper where the backward pass stops early."""
+    deepest_frozen_prefix = {"9": 0.45, "8": 0.55, "7": 0.65, "6": 0.7, "5b": 0.75, "5a": 0.8}
+    return trial.max_epochs * trial.batches_per_epoch * deepest_frozen_prefix.get(trial.units[0], 1.0)

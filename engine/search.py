@@ -1,0 +1,282 @@
+"""Run a study: prepare data and start weights, plan, and let Ray Tune schedule what is missing.
+
+The only module that knows Ray. Workers commit their own rows, so that nothing is lost with the driver.
+"""
+
+import os
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+from ray.tune import Callback
+
+from engine import study as planning
+from engine.config import dump
+from engine.datasets import Dataset, load_cached, open_dataset
+from engine.hardware import Share, share, this_machine
+from engine.pretraining import StartWeights, load_start_weights, start_weights
+from engine.progress import Progress
+from engine.store import Lease, Store, closed_ids
+from engine.study_settings import Study
+from engine.training import run_trial
+from engine.trial import Attempt, Epoch, Trial
+
+TRIES = 2
+"""Attempts at a trial in one run: a crash is tried once more."""
+TRIALS_PER_TUNER = 500
+"""Ray's driver keeps every trial in memory (ray#64231), so very large grids go in parts."""
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Data travel as mapped files, not through Ray's object store, which is small in containers."""
+
+Listener = Callable[[Mapping[str, Any]], None]
+
+
+def run(
+    study: Study, store: Store, cache: Path, listen: Listener | None = None, *, address: str | None = None
+) -> dict[str, int]:
+    """Run what is missing of `study`; gives the counts {"trials", "closed", "failed"}.
+
+    `listen` hears the progress, which the store keeps too. KeyboardInterrupt stops cleanly: what is stored
+    stays, and another run goes on from there. Raises WhichLayersError where something cannot be run.
+    """
+    with Lease(store.files, study.name):
+        store.begin(study.name, dump(study))
+        progress = Progress(listen=_teller(store, study.name, listen))
+        try:
+            counts = _run(study, store, cache, progress, address)
+        except KeyboardInterrupt:
+            progress.finish("stopped")
+            raise
+        except BaseException as error:
+            progress.finish("failed", str(error))
+            raise
+        progress.finish("finished")
+    return counts
+
+
+def prepare(
+    study: Study, cache: Path, progress: Callable[[float, str], None]
+) -> tuple[StartWeights | None, Share, list[Trial], dict[str, Any]]:
+    """Start weights, what a trial may take, the plan, and the facts that pages show."""
+    machine = this_machine()
+    portion = share(machine, study.resources, study.model, study.training.precision)
+    dataset = open_dataset(
+        study.data,
+        study.model.image_size,
+        cache,
+        progress=lambda done, of: progress(done / max(of, 1), f"reading images: {done} of {of}"),
+    )
+    # The hash of the start weights is not known yet; the plan already shows whether data and folds fit.
+    trials = planning.plan(study, dataset, "to be made", portion)
+    weights = None
+    if any(trial.start_weights for trial in trials):
+        weights = start_weights(study.start_weights, study.model, cache, progress)
+        trials = planning.plan(study, dataset, weights.sha256, portion)
+    planned = datetime.now(UTC).isoformat(timespec="seconds")
+    told = None if weights is None else {key: value for key, value in asdict(weights).items() if key != "path"}
+    return weights, portion, trials, planning.facts(study, dataset, told, machine, trials, planned)
+
+
+def _run(study: Study, store: Store, cache: Path, progress: Progress, address: str | None) -> dict[str, int]:
+    weights, portion, trials, facts = prepare(study, cache, progress.prepare)
+    if weights is not None:
+        store.write_start_weights(study.name, weights.sha256, weights.path.read_bytes())
+    store.write_plan(study.name, trials, facts)
+    planned = {trial.id for trial in trials}
+    closed = closed_ids(store.attempts(study.name)) & planned
+    missing = [trial for trial in trials if trial.id not in closed]
+    progress.begin(trials, closed, portion.at_once)
+    if missing:
+        work = {
+            "root": store.files.root,
+            "study": study.name,
+            "cache": str(cache),
+            "start_weights": str(weights.path) if weights else None,
+        }
+        with _ray(portion, address):
+            for first in range(0, len(missing), TRIALS_PER_TUNER):
+                _tune(missing[first : first + TRIALS_PER_TUNER], work, portion, store, study.name, progress)
+        store.compact(study.name)
+    closed = closed_ids(store.attempts(study.name)) & planned
+    return {"trials": len(trials), "closed": len(closed), "failed": len(planned) - len(closed)}
+
+
+def _tune(
+    trials: Sequence[Trial], work: Mapping[str, Any], portion: Share, store: Store, study: str, progress: Progress
+) -> None:
+    resources = {"cpu": portion.cpu, "gpu": portion.gpu}
+    with tempfile.TemporaryDirectory(prefix="whichlayers-tune-", ignore_cleanup_errors=True) as folder:
+        tune.Tuner(
+            tune.with_resources(train_trial, resources),
+            param_space={"work": dict(work), "trial": tune.grid_search([asdict(trial) for trial in trials])},
+            tune_config=tune.TuneConfig(
+                reuse_actors=True,
+                max_concurrent_trials=portion.at_once,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="study",
+                storage_path=folder,
+                verbose=0,
+                callbacks=[_Watcher(store, study, progress)],
+                failure_config=tune.FailureConfig(max_failures=TRIES - 1),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0),
+            ),
+        ).fit()
+
+
+def train_trial(config: Mapping[str, Any]) -> None:
+    """Train one trial in a worker and commit its row; an exception becomes a stored attempt and is tried again."""
+    with suppress(OSError):
+        os.nice(19 - os.nice(0))  # pages and live inference go first
+    trial = trial_of(config["trial"])
+    work = config["work"]
+    store = Store.at(work["root"])
+
+    def report(epoch: Epoch) -> None:
+        tune.report({"epoch": epoch.epoch, "validation_dice": epoch.validation_dice, "state": "running"})
+
+    number, state = store.next_number(work["study"], trial.id), "error"
+    for _ in range(TRIES):
+        started, clock = datetime.now(UTC), time.perf_counter()
+        try:
+            weights = _start_tensors(work["start_weights"]) if trial.start_weights else None
+            attempt, tensors = run_trial(trial, _dataset(trial.data, work["cache"]), weights, report, number=number)
+            store.append(work["study"], attempt, weights=tensors)
+            state = attempt.state
+            break
+        except Exception:
+            store.append(
+                work["study"], crashed(trial, number, started, time.perf_counter() - clock, traceback.format_exc())
+            )
+            number += 1
+        finally:
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+    tune.report({"epoch": trial.max_epochs, "validation_dice": None, "state": state})
+
+
+def crashed(trial: Trial, number: int, started: datetime, seconds: float, error: str) -> Attempt:
+    """The attempt that says how a trial crashed."""
+    return Attempt(
+        trial=trial,
+        number=number,
+        state="error",
+        started=started.isoformat(timespec="milliseconds"),
+        seconds=seconds,
+        host=os.uname().nodename,
+        error=error,
+    )
+
+
+def trial_of(row: Mapping[str, Any]) -> Trial:
+    """The trial that `asdict` made a mapping of."""
+    return Trial(**{**row, "units": tuple(row["units"])})
+
+
+@lru_cache(maxsize=1)
+def _dataset(fingerprint: str, cache: str) -> Dataset:
+    """Mapped arrays, kept while the worker lives."""
+    return load_cached(fingerprint, Path(cache))
+
+
+@lru_cache(maxsize=1)
+def _start_tensors(path: str) -> Mapping[str, torch.Tensor]:
+    return load_start_weights(Path(path))
+
+
+class _Watcher(Callback):
+    """Hears what Tune says of trials, and writes the row of a worker that died before it could."""
+
+    def __init__(self, store: Store, study: str, progress: Progress) -> None:
+        self._store, self._study, self._progress = store, study, progress
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune writes its callbacks down for a restore, which we do from our own store."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._progress.epoch(trial_of(trial.config["trial"]), 0, None)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: Mapping[str, Any], **info: Any
+    ) -> None:
+        if result.get("state") == "running":
+            self._progress.epoch(trial_of(trial.config["trial"]), result["epoch"], result["validation_dice"])
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._progress.end(trial_of(trial.config["trial"]), (trial.last_result or {}).get("state", "error"))
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._store_death(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._store_death(trial)
+        self._progress.end(trial_of(trial.config["trial"]), "error")
+
+    def _store_death(self, trial: Any) -> None:
+        planned = trial_of(trial.config["trial"])
+        number = self._store.next_number(self._study, planned.id)
+        text = f"the worker died: {trial.get_pickled_error() or trial.get_error() or 'no reason given'}"
+        self._store.append(self._study, crashed(planned, number, datetime.now(UTC), 0.0, text))
+
+
+class _ray:
+    """A Ray of our own for one run, or the cluster at `address`."""
+
+    def __init__(self, portion: Share, address: str | None) -> None:
+        self._portion, self._address = portion, address
+
+    def __enter__(self) -> None:
+        for name, value in {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+            "TUNE_DISABLE_SIGINT_HANDLER": "1",
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+            "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints although it is told not to
+        }.items():
+            os.environ.setdefault(name, value)
+        threads = str(self._portion.threads)
+        options: dict[str, Any] = {
+            "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}},
+            "logging_level": "ERROR",
+            "log_to_driver": False,
+        }
+        if self._address is None:
+            options |= {
+                "address": "local",
+                "num_cpus": self._portion.cpu * self._portion.at_once,
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE_BYTES,
+            }
+        else:
+            options["address"] = self._address
+        ray.init(**options)
+
+    def __exit__(self, *_: object) -> None:
+        ray.shutdown()
+
+
+def _teller(store: Store, study: str, listen: Listener | None) -> Listener:
+    """Writes progress at most twice a second (changes of state at once) and passes it on."""
+    last: dict[str, Any] = {"time": 0.0, "state": None}
+
+    def tell(progress: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if progress["state"] != last["state"] or now - last["time"] >= 0.5:
+            store.write_progress(study, progress)
+            last.update(time=now, state=progress["state"])
+        if listen is not None:
+            listen(progress)
+
+    return tell

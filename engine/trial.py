@@ -1,0 +1,138 @@
+"""One trial of a study, the attempts at it, and the id that ties both to their results. Needs no torch."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+RESULT_REVISION = 1
+"""Raised when a change of the code changes the numbers of a trial; older results are then run again."""
+
+State = Literal["completed", "not_converged", "stopped_early", "error", "cancelled"]
+CLOSED: tuple[State, ...] = ("completed", "not_converged")
+"""States after which a trial is not run again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Everything that decides the numbers of one training, and nothing else decides them."""
+
+    data: str
+    """SHA-256 of the decoded images and masks."""
+    split_by: Literal["group", "image"]
+    split_seed: int
+    folds: int
+    fold: int
+    """Test fold, counted from 0."""
+    fraction: float
+    """Pool of training and validation images, percent of the whole data set."""
+    strategy: str
+    """Name shown; the units decide."""
+    model: str
+    width: int
+    image_size: int
+    """Side of the input, in pixels."""
+    units: tuple[str, ...]
+    """Units that learn."""
+    learning_rate: float
+    seed: int
+    start_weights: str | None
+    """SHA-256 of the start weights; None is random initial weights ('from scratch')."""
+    batch_size: int
+    patience: int
+    max_epochs: int
+    batches_per_epoch: int
+    shift: float
+    zoom: float
+    flip: bool
+    precision: Literal["float32", "bfloat16"]
+    threads: int
+    device: Literal["cpu", "cuda"]
+
+    @property
+    def id(self) -> str:
+        """SHA-256, hex, of the canonical JSON of what decides the numbers (the strategy's name does not)."""
+        facts: dict[str, Any] = {"revision": RESULT_REVISION, **asdict(self)}
+        del facts["strategy"]
+        facts = {key: float(value).hex() if isinstance(value, float) else value for key, value in facts.items()}
+        text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stream_seed(trial: Trial, purpose: str) -> int:
+    """Seed (63 bits) of a random stream: equal for all strategies of a fold, so that comparisons stay paired."""
+    key = json.dumps([trial.data, trial.split_seed, trial.fold, trial.seed, purpose])
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch of a training."""
+
+    epoch: int
+    """Counted from 1."""
+    training_loss: float
+    """Binary cross entropy, mean over the epoch's batches."""
+    validation_loss: float
+    validation_dice: float
+    seconds: float
+    """Wall time of training and validation of this epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestImage:
+    """What a trained network says of one test image."""
+
+    __test__ = False  # not a test class for pytest
+
+    image: str
+    """File name or number in the data set."""
+    index: int
+    """Place in the data set's arrays."""
+    group: str
+    dice: float
+    iou: float
+    empty_truth: bool
+    predicted_pixels: int
+    predicted_mask: bytes
+    """Bits of the predicted mask, row by row, as `numpy.packbits` writes them; square of side image_size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try at a trial: the row that is stored."""
+
+    trial: Trial
+    number: int
+    """Counted from 1."""
+    state: State
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    """Wall time of the whole attempt."""
+    host: str
+    best_epoch: int | None = None
+    epochs_run: int = 0
+    cut_at: int | None = None
+    """Epoch at which a cap below 200 ended the training; None where it stopped by itself."""
+    dice: float | None = None
+    """Mean over test images of the image's Dice."""
+    iou: float | None = None
+    validation_loss: float | None = None
+    """At the best epoch."""
+    validation_dice: float | None = None
+    collapsed: bool = False
+    """Every test prediction is background only, although the truth is not."""
+    trainable_parameters: int = 0
+    total_parameters: int = 0
+    training_images: int = 0
+    validation_images: int = 0
+    validation_by: str = ""
+    """"group" or "image": what validation was drawn by."""
+    frozen_hash_before: str = ""
+    """SHA-256 of the frozen units' parameters and buffers before training; equal after, or the trial fails."""
+    frozen_hash_after: str = ""
+    error: str = ""
+    """Traceback of a crash."""
+    epochs: tuple[Epoch, ...] = field(default=())
+    test_images: tuple[TestImage, ...] = field(default=())

@@ -1,0 +1,14 @@
+"""What many tests need, visible in their signatures."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real images that lies beside the project, or a skip that says it is absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("real images absent: no folder ../shared/data beside the project")
+    return folder

@@ -1,0 +1,116 @@
+"""Planning: which trials a study consists of, before any runs."""
+
+from dataclasses import replace
+
+import pytest
+
+from engine import study as planning
+from engine.architectures import STRATEGIES
+from engine.errors import DataError
+from engine.hardware import Machine, Share, processor_multiplies_bfloat16, share
+from engine.study_settings import FoldSettings, ModelSettings, ResourceSettings, SplitSettings, Study, TrainingSettings
+from tests.made import discs
+
+SHARE = Share(device="cpu", cpu=1, gpu=0.0, threads=1, precision="float32", at_once=2)
+MACHINE = Machine(
+    host="h", processor="p", cores=8, memory_gb=32.0, gpu=None, gpus=0, gpu_memory_gb=0.0, fast_bfloat16=False
+)
+SMALL = Study(name="s", model=ModelSettings(width=2, image_size=32))
+
+
+def test_a_study_is_the_product_of_its_axes() -> None:
+    study = replace(
+        SMALL,
+        strategies=("contracting", "block 9"),
+        fractions=(80.0, 50.0),
+        learning_rates=(1e-4, 1e-3),
+        folds=FoldSettings(of=5, run=(0, 3)),
+        seeds=(0, 1),
+    )
+    trials = planning.plan(study, discs(), "w" * 64, SHARE)
+    assert len(trials) == len({trial.id for trial in trials}) == 2 * 2 * 2 * 2 * 2
+
+
+def test_no_strategies_named_means_the_papers_thirteen() -> None:
+    trials = planning.plan(replace(SMALL, fractions=(80.0,), folds=FoldSettings(run=(0,))), discs(), "w" * 64, SHARE)
+    assert [trial.strategy for trial in trials] == list(STRATEGIES["unet"])
+
+
+def test_folds_of_a_cell_stand_together_so_that_cells_fill_one_by_one() -> None:
+    trials = planning.plan(replace(SMALL, strategies=("contracting", "block 9")), discs(30), "w" * 64, SHARE)
+    assert [trial.fold for trial in trials[:5]] == [0, 1, 2, 3, 4]
+    assert len({(trial.strategy, trial.fraction) for trial in trials[:5]}) == 1
+
+
+def test_more_folds_and_strategies_keep_the_ids_of_what_was_planned_before() -> None:
+    before = replace(SMALL, strategies=("contracting",), folds=FoldSettings(run=(0, 1)))
+    after = replace(SMALL, strategies=("block 1", "contracting"), folds=FoldSettings(run=(0, 1, 2)), name="other")
+    ids = [{trial.id for trial in planning.plan(study, discs(30), "w" * 64, SHARE)} for study in (before, after)]
+    assert ids[0] < ids[1]
+
+
+def test_from_scratch_needs_no_start_weights() -> None:
+    trials = planning.plan(replace(SMALL, strategies=("whole network", "from scratch")), discs(30), "w" * 64, SHARE)
+    assert {trial.strategy: trial.start_weights for trial in trials} == {
+        "whole network": "w" * 64,
+        "from scratch": None,
+    }
+
+
+def test_groups_are_kept_whole_wherever_the_data_name_them() -> None:
+    assert planning.split_by(SMALL, discs(groups=7)) == "group"
+    assert planning.split_by(SMALL, discs()) == "image"
+    assert planning.split_by(replace(SMALL, split=SplitSettings(by="image")), discs(groups=7)) == "image"
+    with pytest.raises(DataError, match="20 images name no group"):
+        planning.split_by(replace(SMALL, split=SplitSettings(by="group")), discs())
+
+
+def test_data_that_are_too_few_are_refused_before_anything_runs() -> None:
+    with pytest.raises(DataError):
+        planning.plan(replace(SMALL, fractions=(5.0,)), discs(10), "w" * 64, SHARE)
+
+
+def test_batches_per_epoch_are_those_of_the_full_pool_unless_named() -> None:
+    trials = planning.plan(replace(SMALL, fractions=(80.0, 50.0)), discs(85), "w" * 64, SHARE)
+    assert {trial.batches_per_epoch for trial in trials} == {27}  # Amiri et al. 2020: SUS
+    named = replace(SMALL, training=TrainingSettings(batches_per_epoch=5), fractions=(80.0,))
+    assert {trial.batches_per_epoch for trial in planning.plan(named, discs(85), "w" * 64, SHARE)} == {5}
+
+
+def test_facts_say_what_pages_must_say() -> None:
+    data = discs(groups=7)
+    study = replace(SMALL, question="?", fractions=(80.0,))
+    trials = planning.plan(study, data, "w" * 64, SHARE)
+    facts = planning.facts(study, data, {"sha256": "w" * 64, "description": "made"}, MACHINE, trials, "2026-01-01")
+    assert facts["data"]["groups"] == 7
+    assert facts["data"]["split_by"] == "group"
+    assert facts["start_weights"]["description"] == "made"
+    assert [row["fold"] for row in facts["table1"]] == [0, 1, 2, 3, 4]
+
+
+def test_a_machine_without_gpu_trains_a_trial_per_core() -> None:
+    portion = share(MACHINE, ResourceSettings(), ModelSettings(width=16, image_size=128))
+    assert (portion.device, portion.at_once, portion.threads, portion.precision) == ("cpu", 8, 1, "float32")
+
+
+def test_large_networks_run_no_more_at_once_than_memory_holds() -> None:
+    small = replace(MACHINE, memory_gb=8.0)
+    assert share(small, ResourceSettings(), ModelSettings()).at_once == 1
+
+
+def test_a_gpu_is_used_and_shared_without_being_told() -> None:
+    machine = replace(MACHINE, gpu="G", gpus=1, gpu_memory_gb=24.0, fast_bfloat16=True)
+    portion = share(machine, ResourceSettings(), ModelSettings(width=16, image_size=128))
+    assert (portion.device, portion.gpu, portion.at_once, portion.precision) == ("cuda", 0.25, 4, "bfloat16")
+    named = share(machine, ResourceSettings(gpu=0.5, at_once=1), ModelSettings(), "float32")
+    assert (named.gpu, named.at_once, named.precision) == (0.5, 1, "float32")
+
+
+def test_more_than_the_machine_has_is_refused_at_once() -> None:
+    with pytest.raises(Exception, match=r"resources.cpu: 9 cores .* has 8\nresources.gpu: 1 GPUs .* has 0"):
+        share(MACHINE, ResourceSettings(cpu=9, gpu=1.0), ModelSettings())
+
+
+def test_bfloat16_is_taken_where_the_processor_multiplies_it() -> None:
+    assert processor_multiplies_bfloat16({"avx512_bf16": True})
+    assert not processor_multiplies_bfloat16({"avx512_bf16": False, "avx2": True})

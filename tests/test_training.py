@@ -1,0 +1,223 @@
+"""One network, fine-tuned on one fold."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load
+
+from engine import training
+from engine.errors import FrozenChangedError, WeightsError
+from engine.models import UNet
+from engine.strategies import tensor_names
+from engine.training import run_trial
+from engine.trial import Attempt
+from tests.made import discs, trial
+
+
+@pytest.fixture(scope="module")
+def start() -> dict[str, torch.Tensor]:
+    """Start weights of a width-2 network."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return dict(UNet(2).state_dict())
+
+
+# Training losses of 20 steps: whole network, width 2, `discs()`, learning rate 1e-2, one batch of 2 per epoch.
+# Printed by `python -m tests.test_training` on an AMD EPYC with AVX-512 BF16, torch 2.15.0, 2026-11-20.
+GOLDEN_FLOAT32 = [
+    0.693309,
+    0.690119,
+    0.685842,
+    0.681207,
+    0.680638,
+    0.674824,
+    0.668155,
+    0.671546,
+    0.665758,
+    0.660575,
+    0.663392,
+    0.653136,
+    0.65079,
+    0.650929,
+    0.645983,
+    0.644516,
+    0.634601,
+    0.638696,
+    0.628598,
+    0.634676,
+]
+GOLDEN_BFLOAT16 = [
+    0.693309,
+    0.690116,
+    0.685827,
+    0.681192,
+    0.68064,
+    0.674814,
+    0.668143,
+    0.671483,
+    0.665757,
+    0.66064,
+    0.663363,
+    0.653135,
+    0.650833,
+    0.650861,
+    0.645942,
+    0.644501,
+    0.634598,
+    0.638718,
+    0.628634,
+    0.634725,
+]
+
+
+def losses(precision: str) -> list[float]:
+    """Training loss of each of 20 steps."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        weights = dict(UNet(2).state_dict())
+    steps = trial(max_epochs=20, batches_per_epoch=1, learning_rate=1e-2, precision=precision)
+    attempt, _ = run_trial(steps, discs(), weights)
+    return [epoch.training_loss for epoch in attempt.epochs]
+
+
+@pytest.mark.parametrize(
+    ("precision", "golden", "tolerance"), [("float32", GOLDEN_FLOAT32, 1e-3), ("bfloat16", GOLDEN_BFLOAT16, 2e-3)]
+)
+def test_the_loss_of_twenty_steps_is_the_golden_one(precision: str, golden: list[float], tolerance: float) -> None:
+    # Other processors sum in another order: the curve agrees closely, not to the bit.
+    assert losses(precision) == pytest.approx(golden, rel=tolerance)
+
+
+def test_the_golden_curve_would_notice_a_changed_rate() -> None:
+    changed = trial(max_epochs=20, batches_per_epoch=1, learning_rate=1.1e-2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        attempt, _ = run_trial(changed, discs(), dict(UNet(2).state_dict()))
+    assert [epoch.training_loss for epoch in attempt.epochs] != pytest.approx(GOLDEN_FLOAT32, rel=1e-3)
+
+
+def test_a_network_learns_discs(start: dict[str, torch.Tensor]) -> None:
+    attempt, _ = run_trial(
+        trial("whole network", width=4, max_epochs=20, learning_rate=1e-2, start_weights=None), discs(), None
+    )
+    assert attempt.dice is not None
+    assert attempt.dice > 0.9
+
+
+def numbers(attempt: Attempt) -> list[object]:
+    """What must be equal between two runs of one trial: all but wall time."""
+    timeless = [replace(epoch, seconds=0.0) for epoch in attempt.epochs]
+    return [attempt.dice, attempt.best_epoch, timeless, attempt.test_images]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_same_trial_gives_the_same_bits_whatever_ran_before(start: dict[str, torch.Tensor], precision: str) -> None:
+    wanted = trial("contracting", precision=precision)
+    first, weights = run_trial(wanted, discs(), start)
+    torch.manual_seed(99)
+    torch.rand(7)
+    run_trial(trial("block 9", precision=precision), discs(), start)
+    second, again = run_trial(wanted, discs(), start)
+    assert numbers(first) == numbers(second)
+    assert weights == again
+
+
+@pytest.mark.parametrize("strategy", ["contracting", "block 5", "block 9", "blocks 1,9"])
+def test_only_trained_tensors_are_kept_and_frozen_ones_are_proven(
+    start: dict[str, torch.Tensor], strategy: str
+) -> None:
+    wanted = trial(strategy)
+    attempt, weights = run_trial(wanted, discs(), start)
+    names = {name for unit in wanted.units for name in tensor_names(UNet(2))[unit]}
+    kept = load(weights)
+    assert set(kept) == names
+    assert attempt.frozen_hash_before == attempt.frozen_hash_after != ""
+    assert any(not torch.equal(kept[name], start[name]) for name in names)
+
+
+def test_a_frozen_unit_that_changes_fails_the_trial(
+    start: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meddling(network: UNet, units: tuple[str, ...]) -> list[torch.nn.Parameter]:
+        return list(network.parameters())  # freezes nothing
+
+    monkeypatch.setattr(training, "freeze_all_but", meddling)
+    with pytest.raises(FrozenChangedError, match="frozen units changed"):
+        run_trial(trial("block 9"), discs(), start)
+
+
+def test_all_strategies_of_a_fold_see_the_same_batches() -> None:
+    data = discs()
+    images, masks = torch.from_numpy(data.images), torch.from_numpy(data.masks)
+    chosen = torch.arange(13)
+    first = training._batches(trial("contracting"), images, masks, chosen)
+    second = training._batches(trial("block 9", learning_rate=0.5), images, masks, chosen)
+    for _ in range(10):
+        for one, other in zip(next(first), next(second), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_every_image_comes_once_before_any_comes_again() -> None:
+    data = discs(7)
+    images, masks = torch.from_numpy(data.images), torch.from_numpy(data.masks)
+    plain = trial(shift=0.0, zoom=0.0, flip=False, batch_size=1)
+    batches = training._batches(plain, images, masks, torch.arange(7))
+    for _ in range(3):
+        seen = {next(batches)[0].numpy().tobytes() for _ in range(7)}
+        assert len(seen) == 7
+
+
+def test_training_stops_after_patience_and_keeps_the_best_epoch(start: dict[str, torch.Tensor]) -> None:
+    attempt, _ = run_trial(trial("block 9", learning_rate=0.3, patience=2, max_epochs=100), discs(), start)
+    losses = [epoch.validation_loss for epoch in attempt.epochs]
+    assert attempt.best_epoch is not None
+    assert attempt.best_epoch == int(np.argmin(losses)) + 1
+    assert attempt.epochs_run == attempt.best_epoch + 2
+    assert attempt.state == "completed"
+    assert attempt.cut_at is None
+    assert attempt.validation_loss == min(losses)
+
+
+def test_a_cap_below_200_cuts_and_one_of_200_fails(
+    start: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, _ = run_trial(trial("block 9", learning_rate=1e-6), discs(), start)
+    assert (cut.state, cut.cut_at) == ("completed", 3)
+    monkeypatch.setattr(training, "PAPER_CAP", 3)
+    failed, _ = run_trial(trial("block 9", learning_rate=1e-6), discs(), start)
+    assert (failed.state, failed.cut_at) == ("not_converged", None)
+
+
+def test_a_network_that_only_says_background_has_collapsed(start: dict[str, torch.Tensor]) -> None:
+    dark = {**start, "output.bias": torch.full_like(start["output.bias"], -100.0)}
+    attempt, _ = run_trial(trial("block 1", learning_rate=1e-6, max_epochs=1), discs(), dark)
+    assert attempt.collapsed
+    assert attempt.dice == 0.0
+    good, _ = run_trial(trial(width=4, max_epochs=20, learning_rate=1e-2, start_weights=None), discs(), None)
+    assert not good.collapsed
+
+
+def test_test_images_carry_their_masks_and_their_mean_is_the_trials_dice(start: dict[str, torch.Tensor]) -> None:
+    attempt, _ = run_trial(trial(), discs(), start)
+    assert len(attempt.test_images) == 4  # a fifth of 20
+    assert attempt.dice == pytest.approx(np.mean([image.dice for image in attempt.test_images]))
+    for image in attempt.test_images:
+        mask = np.unpackbits(np.frombuffer(image.predicted_mask, dtype=np.uint8))[: 32 * 32]
+        assert mask.sum() == image.predicted_pixels
+
+
+def test_start_weights_that_do_not_fit_are_named_tensor_by_tensor(start: dict[str, torch.Tensor]) -> None:
+    wrong = {name: tensor for name, tensor in start.items() if name != "output.bias"} | {"extra": torch.zeros(1)}
+    wrong["output.weight"] = torch.zeros(1, 3, 1, 1)
+    with pytest.raises(WeightsError) as caught:
+        run_trial(trial(), discs(), wrong)
+    text = str(caught.value)
+    assert all(name in text for name in ("'extra'", "'output.bias'", "'output.weight'"))
+    assert len(caught.value.problems) == 3
+
+
+if __name__ == "__main__":
+    for precision in ("float32", "bfloat16"):
+        print(precision, [float(f"{loss:.6f}") for loss in losses(precision)])
