@@ -5,13 +5,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 CURRENT := .venv/.current
 
-.PHONY: demo test check setup browser lock clean
+.PHONY: demo test check setup peers lock clean
 .DEFAULT_GOAL := setup
 
 demo: setup
 	$(BIN)/whichlayers run tune_configs/demo.yaml --serve
 
-test: setup browser
+test: setup peers
 	$(BIN)/python -m pytest
 
 check: setup
@@ -33,13 +33,16 @@ $(CURRENT): requirements.lock pyproject.toml
 	touch $(CURRENT); \
 	echo "Environment made in $$(($$(date +%s) - begun)) s."
 
-# The tests drive Debian's chromium; without the right to install it, they say what to install.
-browser:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+# The tests drive Debian's chromium, and a real reverse proxy; without the right to install them, they say what to install.
+peers:
+	@missing=""; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || missing="chromium"; \
+	command -v nginx >/dev/null || test -x /usr/sbin/nginx || missing="$$missing nginx-light"; \
+	test -z "$$missing" || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes chromium >/dev/null; \
+			apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes $$missing >/dev/null; \
 		else \
-			echo "The browser tests need chromium: sudo apt-get install chromium"; exit 2; \
+			echo "The tests need $$missing: sudo apt-get install $$missing"; exit 2; \
 		fi; }
 
 lock: setup

@@ -62,7 +62,7 @@ def load_model(store: Store, study: str, trial_id: str, *, device: Literal["cpu"
     the store, WeightsError with a line per tensor that is missing, unknown or of another shape.
     """
     trial = _planned(store, study, trial_id)
-    with torch.device("meta"):  # every tensor is replaced below, so none is drawn at random
+    with torch.random.fork_rng(devices=[]):  # the random tensors are replaced below, the caller's stream goes on
         network = UNet(int(trial["width"]))
     wanted = network.state_dict()
     names = tensor_names(network)

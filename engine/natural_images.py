@@ -3,7 +3,7 @@
 One or two smooth shapes lie in front, apart from their ground by brightness, shading and texture, or by an
 outline alone; the ground is a 1/f texture with a gradient and faint, partly hidden shapes (dead leaves). Then
 blur, gain and noise. The ground's shapes stay much fainter than the object's, so that nobody has to guess which
-of them is the object: start weights that never learned their own task do not help (PROTOCOLS.md, section 1).
+of them is the object: start weights that never learned their own task do not help.
 Natural images have spectra near 1/f: Ruderman 1997, 10.1016/S0042-6989(97)00008-4; dead leaves: Lee, Mumford,
 Huang 2001, 10.1023/A:1011109015675.
 """

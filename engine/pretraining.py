@@ -2,7 +2,7 @@
 
 Natural-like images made on the spot, a folder of images with masks, or a file of the user's. Adam with a linear
 warm-up and a cosine down to nothing, binary cross entropy; mirrored and turned images. A tenth of the images is
-held out: weights that have not learned their own task do not help (PROTOCOLS.md, section 1), so their Dice there
+held out: weights that have not learned their own task do not help, so their Dice there
 is kept with them and shown. The recipe was chosen by that Dice alone, never by a target's images.
 """
 
@@ -35,6 +35,14 @@ from engine.study_settings import ModelSettings, StartSettings
 RECIPE_REVISION = 1
 """Raised when a change of the code changes the weights that a recipe gives."""
 
+# Seven recipes were tried at width 16, 128 x 128, 1,000 images, batches of 4; Dice on 100 held-out made images:
+#   this one:                     1,500 batches 0.974 and 0.962 (seeds 0, 1), 1,000 batches 0.942, 900 batches 0.934
+#   gradients not cut:            2,400 batches 0.974, 1,500 batches 0.943, 1,200 batches 0.955 and 0.950
+#   the same, no mirroring:       900 batches 0.908
+#   the same, plus Dice loss:     900 batches 0.933
+#   the same, peak 2e-3:          600 batches 0.000 (stopped), output bias at the prior: 450 batches 0.000 (stopped)
+#   the same, half size first:    0.970 after 3,600 batches, not faster per second of computing (stopped)
+# The held-out images were chosen in two ways (the last tenth; at random), so differences of 0.02 say little.
 PEAK_LEARNING_RATE = 1e-3
 WARM_UP = 0.1
 """Part of the batches over which the learning rate rises to its peak."""

@@ -23,10 +23,11 @@ from ray.tune import Callback
 from engine import study as planning
 from engine.config import dump
 from engine.datasets import Dataset, load_cached, open_dataset
+from engine.errors import WhichLayersError
 from engine.hardware import Share, share, this_machine
 from engine.pretraining import StartWeights, load_start_weights, start_weights
 from engine.progress import Progress
-from engine.store import Lease, Store, closed_ids
+from engine.store import SEGMENT, Lease, Store, closed_ids
 from engine.study_settings import Study
 from engine.training import run_trial
 from engine.trial import Attempt, Epoch, Trial
@@ -49,6 +50,7 @@ def run(
     `listen` hears the progress, which the store keeps too. KeyboardInterrupt stops cleanly: what is stored
     stays, and another run goes on from there. Raises WhichLayersError where something cannot be run.
     """
+    begun_before = study.name in store.studies()
     with Lease(store.files, study.name):
         store.begin(study.name, dump(study))
         progress = Progress(listen=_teller(store, study.name, listen))
@@ -59,6 +61,8 @@ def run(
             raise
         except BaseException as error:
             progress.finish("failed", str(error))
+            if isinstance(error, WhichLayersError) and not begun_before and store.plan(study.name).empty:
+                store.files.delete_folder(study.name)  # a mistake before the first trial leaves nothing behind
             raise
         progress.finish("finished")
     return counts
@@ -200,6 +204,7 @@ class _Watcher(Callback):
 
     def __init__(self, store: Store, study: str, progress: Progress) -> None:
         self._store, self._study, self._progress = store, study, progress
+        self._ended = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune writes its callbacks down for a restore, which we do from our own store."""
@@ -216,6 +221,9 @@ class _Watcher(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._progress.end(trial_of(trial.config["trial"]), (trial.last_result or {}).get("state", "error"))
+        self._ended += 1
+        if self._ended % SEGMENT == 0:
+            self._store.compact(self._study)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._store_death(trial)

@@ -84,7 +84,7 @@ def split_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:
     """
     return table1(
         len(dataset.images),
-        list(dataset.table["group"]) if split_by(study, dataset) == "group" else None,
+        dataset.groups_for_splits() if split_by(study, dataset) == "group" else None,
         of=study.folds.of,
         fractions=study.fractions,
         seed=study.split.seed,
@@ -116,7 +116,7 @@ def facts(
             "image_size": study.model.image_size,
             "compare_with": study.data.compare_with,
             "split_by": first.split_by,
-            "split_note": " ".join(dict.fromkeys(note for note in sizes["note"] if note)),
+            "split_note": "; ".join(dict.fromkeys(_united(dataset, first.split_by) + [n for n in sizes["note"] if n])),
             "labels": _counts(dataset.table["label"]),
             "scanners": _counts(dataset.table["scanner"]),
         },
@@ -135,6 +135,12 @@ def facts(
         },
         "table1": sizes.to_dict(orient="records"),
     }
+
+
+def _united(dataset: Dataset, by: str) -> list[str]:
+    """What the page must say where groups were united because they share identical images."""
+    united = sorted({group for group in dataset.groups_for_splits() if " + " in group}) if by == "group" else []
+    return [f"groups that share identical images stay together: {', '.join(united)}"] if united else []
 
 
 def _counts(column: pd.Series) -> dict[str, int]:

@@ -123,7 +123,7 @@ def split_of(trial: Trial, dataset: Dataset) -> Split:
     """Which images of `dataset` the trial trains on, validates on and is tested on."""
     return make_split(
         images=len(dataset.images),
-        groups=list(dataset.table["group"]) if trial.split_by == "group" else None,
+        groups=dataset.groups_for_splits() if trial.split_by == "group" else None,
         of=trial.folds,
         fold=trial.fold,
         fraction=trial.fraction,

@@ -429,3 +429,8 @@ def test_reading_a_study_needs_no_torch() -> None:
         "import sys, engine.config, engine.splits, engine.published, engine.significance; print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_the_page_on_study_files_holds_the_table_as_the_code_makes_it() -> None:
+    page = Path(__file__).resolve().parents[1] / "docs" / "study_files.md"
+    assert config.settings_markdown().strip() in page.read_text()

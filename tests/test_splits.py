@@ -32,7 +32,7 @@ def test_table_1_of_the_paper_is_met(row: object) -> None:
 
 
 def test_163_images_give_folds_of_33_33_33_32_32_and_pools_of_130() -> None:
-    # PROTOCOLS section 1, Splits; the last two folds leave 131 images outside
+    # the last two folds leave 131 images outside
     table = table1(163, fractions=(80.0,))
     assert table["test"].tolist() == [33, 33, 33, 32, 32]
     assert (table["training"] + table["validation"]).tolist() == [130, 130, 130, 131, 131]

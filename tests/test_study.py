@@ -6,9 +6,11 @@ import pytest
 
 from engine import study as planning
 from engine.architectures import STRATEGIES
+from engine.datasets import make_dataset
 from engine.errors import DataError
 from engine.hardware import Machine, Share, processor_multiplies_bfloat16, share
 from engine.study_settings import FoldSettings, ModelSettings, ResourceSettings, SplitSettings, Study, TrainingSettings
+from engine.training import split_of
 from tests.made import discs
 
 SHARE = Share(device="cpu", cpu=1, gpu=0.0, threads=1, precision="float32", at_once=2)
@@ -63,6 +65,26 @@ def test_groups_are_kept_whole_wherever_the_data_name_them() -> None:
     assert planning.split_by(replace(SMALL, split=SplitSettings(by="image")), discs(groups=7)) == "image"
     with pytest.raises(DataError, match="20 images name no group"):
         planning.split_by(replace(SMALL, split=SplitSettings(by="group")), discs())
+
+
+def test_groups_that_share_an_identical_image_stay_on_one_side() -> None:
+    data = discs(groups=10)
+    images = data.images.copy()
+    images[13] = images[7]  # patients 3 and 7
+    images[17] = images[2]  # and so patient 2
+    doubled = make_dataset(name="d", provenance="", images=images, masks=data.masks, table=data.table)
+    groups = doubled.groups_for_splits()
+    assert {groups[place] for place in (2, 3, 7, 12, 13, 17)} == {"patient 2 + patient 3 + patient 7"}
+    assert len(set(groups)) == 8
+    assert discs(groups=10).groups_for_splits() == list(discs(groups=10).table["group"])
+    study = replace(SMALL, fractions=(80.0,))
+    trials = planning.plan(study, doubled, "w" * 64, SHARE)
+    note = planning.facts(study, doubled, None, MACHINE, trials, "")["data"]["split_note"]
+    assert "identical images stay together: patient 2 + patient 3 + patient 7" in note
+    for one in trials:
+        split = split_of(one, doubled)
+        sides = [set(split.training), set(split.validation), set(split.test)]
+        assert sum(bool(side & {2, 3, 7, 12, 13, 17}) for side in sides) == 1
 
 
 def test_data_that_are_too_few_are_refused_before_anything_runs() -> None:

@@ -44,6 +44,26 @@ class Dataset:
         """True where every image names its group."""
         return bool((self.table["group"] != "").all())
 
+    def groups_for_splits(self) -> list[str]:
+        """The group of each image; groups that share an image to the pixel are one, so that it cannot leak.
+
+        United groups are called `first + second`, in the order of the table.
+        """
+        groups = [str(group) for group in self.table["group"]]
+        first_with = dict[bytes, str]()
+        united = {group: group for group in groups}
+
+        def find(group: str) -> str:
+            return group if united[group] == group else find(united[group])
+
+        for group, image in zip(groups, self.images, strict=True):
+            other = first_with.setdefault(hashlib.sha256(np.ascontiguousarray(image).data).digest(), group)
+            united[find(group)] = find(other)
+        members = dict[str, list[str]]()
+        for group in dict.fromkeys(groups):
+            members.setdefault(find(group), []).append(group)
+        return [" + ".join(members[find(group)]) for group in groups]
+
 
 def make_dataset(
     *,

@@ -12,6 +12,6 @@
 
 from engine.store.files import Files
 from engine.store.lease import Lease
-from engine.store.store import Store, closed_ids, latest
+from engine.store.store import SEGMENT, Store, closed_ids, latest
 
-__all__ = ["Files", "Lease", "Store", "closed_ids", "latest"]
+__all__ = ["SEGMENT", "Files", "Lease", "Store", "closed_ids", "latest"]

@@ -150,7 +150,7 @@ class Store:
             study,
             f"SELECT id, number, {', '.join(f'item.{kind} AS {kind}' for kind in kinds)} FROM ("
             f"SELECT id, number, unnest({name}) AS item FROM (SELECT DISTINCT ON (id, number) * FROM rows)"
-            + ("" if wanted is None else " WHERE list_contains(?, id)")
+            + ("" if wanted is None else " WHERE id IN (SELECT unnest(?))")
             + ")",
             parameters=[] if wanted is None else [wanted],
             ids=wanted,
@@ -201,9 +201,10 @@ class Store:
         if len(loose) < max(least, 1):
             return 0
         tables = [pq.read_table(self.files.local_path(f"{study}/attempts/{name}")) for name in loose]
-        segment = pa.concat_tables(tables, promote_options="default")
+        # Sorted and in small row groups, so that the few ids of one cell are found without reading the others.
+        segment = pa.concat_tables(tables, promote_options="default").sort_by("id")
         name = hashlib.sha256("\n".join(loose).encode()).hexdigest()
-        self.files.write(f"{study}/segments/{name}.parquet", _parquet(segment))
+        self.files.write(f"{study}/segments/{name}.parquet", _parquet(segment, rows_per_group=16))
         for name in loose:
             self.files.delete(f"{study}/attempts/{name}")
         return len(loose)
@@ -261,7 +262,7 @@ def closed_ids(attempts: pd.DataFrame) -> set[str]:
     return set(attempts.loc[attempts["state"].isin(CLOSED), "id"])
 
 
-def _parquet(table: pa.Table) -> bytes:
+def _parquet(table: pa.Table, rows_per_group: int | None = None) -> bytes:
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", row_group_size=rows_per_group)
     return sink.getvalue()

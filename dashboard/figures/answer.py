@@ -1,0 +1,108 @@
+"""The answer in plain words, and the other sentences that stand above the table. Only descriptive."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from dashboard.figures.rows import parts, rows
+
+NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+
+
+def answer(cells: pd.DataFrame, *, measure: str = "Dice") -> str:
+    """What the cells say, least images first: test means of rows that are complete, validation ranks of the others."""
+    if not len(cells):
+        return "No trial is planned yet."
+    sentences, folds = [], 0
+    for fraction, row in sorted(parts(cells, "fraction"), key=lambda item: float(item[0])):
+        where = f"With **{fraction:g} %** of the images"
+        good = row.dropna(subset=["mean"])
+        if row["complete"].all() and len(good):
+            folds = max(folds, int(row["folds"].max()))
+            first = [_value(cell) for cell in rows(good.nlargest(2, "mean"))]
+            lowest = next(rows(good.nsmallest(1, "mean")))
+            text = f"{where}: highest mean test {measure} {', then '.join(first)}"
+            text += f"; lowest {_value(lowest)}" if len(good) > 2 else ""
+            sentences.append(text + ".")
+        elif row["complete"].all():
+            sentences.append(f"{where}: no training converged.")
+        else:
+            done, planned = int(row["complete"].sum()), len(row)
+            known = row.dropna(subset=["validation"]).nlargest(2, "validation")
+            lead = ", then ".join(f"**{_whole(cell.strategy)}** ({cell.validation:.2f})" for cell in rows(known))
+            text = f"{where}: {done} of {planned} cells complete"
+            sentences.append(f"{text}; by validation Dice so far {lead}." if lead else f"{text}.")
+    if folds:
+        count = NUMBERS[folds] if folds < len(NUMBERS) else str(folds)
+        few = "no test and no interval" if folds <= 2 else "means and standard deviations only, no test yet"
+        sentences.append(f"{count} fold{'s' if folds > 1 else ''}: {few}.")
+    return "  \n".join(sentences)
+
+
+def _now(trial: Mapping[str, Any]) -> str:
+    return f"{trial['strategy']} {trial['fraction']:g} % fold {trial['fold']} (epoch {trial['epoch']})"
+
+
+def _value(cell: Any) -> str:
+    spread = "" if pd.isna(cell.sd) else f" ({cell.sd:.3f})"
+    return f"{cell.mean:.3f}{spread} for **{_whole(cell.strategy)}**"
+
+
+def _whole(name: str) -> str:
+    return name.replace(" ", "\u00a0")  # no line ends within a name
+
+
+def images_line(facts: Mapping[str, Any]) -> str:
+    """What the images are: their name and where they come from."""
+    name, text = str(facts["data"]["name"]), str(facts["data"]["provenance"]).rstrip(".")
+    return f"**{name}**: {text.removeprefix(name).lstrip(': ')}"
+
+
+def provenance(facts: Mapping[str, Any], plan: pd.DataFrame) -> str:
+    """The line that always stands on the page: images, start weights, network, folds, precision."""
+    data, settings, start = facts["data"], facts["settings"], facts.get("start_weights")
+    groups = f" ({data['groups']} groups)" if data.get("groups") else ""
+    parts = [f"{images_line(facts)}{groups}"]
+    if start:
+        own = f", own Dice {start['own_dice']:.2f}" if start.get("own_dice") is not None else ""
+        parts.append(f"start weights: {start['description'].rstrip('.')}{own}")
+    else:
+        parts.append("no start weights")
+    parts.append(f"U-Net, width {settings['width']}, {settings['image_size']} × {settings['image_size']} pixels")
+    if len(plan):
+        ran, of = plan["fold"].nunique(), int(plan["folds"].iloc[0])
+        parts.append(f"{ran} of {of} folds, split by {plan['split_by'].iloc[0]}")
+    parts.append(f"at most {settings['max_epochs']} epochs, patience {settings['patience']}")
+    parts.append(str(settings["precision"]))
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `40 s`, `12 min` or `1 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def progress_line(progress: Mapping[str, Any]) -> str:
+    """`running · 12 / 28 trainings · 1 failed · 3 min left · start weights`, from what the run says of itself."""
+    state = str(progress.get("state", ""))
+    busy = state in ("preparing", "running")
+    if busy and not progress.get("alive"):
+        state = "interrupted"
+    parts = [f"**{state}**"]
+    if progress.get("trials"):
+        parts.append(f"**{progress.get('closed', 0)} / {progress['trials']}** trainings")
+    if progress.get("failed"):
+        parts.append(f"{progress['failed']} crashed")
+    if state in ("preparing", "running"):
+        if progress.get("eta_seconds") is not None:
+            parts.append(f"{duration(float(progress['eta_seconds']))} left")
+        now = [_now(trial) for trial in progress.get("running") or []]
+        if now or progress.get("phase"):
+            parts.append("now " + ", ".join(now[:3]) if now else str(progress["phase"]))
+    elif progress.get("seconds"):
+        parts.append(f"took {duration(float(progress['seconds']))}")
+    return " · ".join(parts)

@@ -1,0 +1,64 @@
+"""The folds of one cell: a dot each, with their mean, beside the whole network."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.figures.palette import ACCENT, FAINT, FOLDS, GRID, empty, layout
+
+REFERENCE = "whole network"
+
+
+def folds_table(folds: pd.DataFrame, fraction: float, strategy: str) -> pd.DataFrame:
+    """A row per fold of the cell and of the whole network at the same fraction: strategy, fold, value.
+
+    Empty until all folds of the cell are done; the reference stands beside it once its own are.
+    """
+    rows = folds[folds["fraction"] == fraction]
+    parts = []
+    for name in dict.fromkeys([strategy, REFERENCE]):
+        part = rows[rows["strategy"] == name]
+        if len(part) and part["done"].all():
+            parts.append(part)
+        elif name == strategy:
+            break
+    columns = ["strategy", "fold", "value", "failed", "cut_at"]
+    return pd.concat(parts)[columns].reset_index(drop=True) if parts else pd.DataFrame(columns=columns)
+
+
+def folds(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = False) -> go.Figure:
+    """Dots per fold, a line at each mean; folds that did not converge have no dot."""
+    if not table["value"].notna().any():
+        return empty("Test values come when all folds of this cell are done.", dark=dark, height=230)
+    figure = go.Figure(layout=layout(dark=dark, height=230, margin={"l": 8, "r": 8, "t": 8, "b": 48}))
+    names = list(dict.fromkeys(table["strategy"]))
+    for place, name in enumerate(reversed(names)):
+        part = table[(table["strategy"] == name) & table["value"].notna()]
+        spread = np.linspace(-0.14, 0.14, len(part)) if len(part) > 1 else np.zeros(1)
+        figure.add_scatter(
+            x=part["value"],
+            y=place + spread,
+            mode="markers",
+            name=name,
+            marker={"size": 12, "color": [FOLDS[fold % len(FOLDS)] for fold in part["fold"]]},
+            customdata=part["fold"],
+            hovertemplate=f"{name}<br>fold %{{customdata}}: %{{x:.3f}}<extra></extra>",
+        )
+        mean = part["value"].mean()
+        width, dash = (3, "solid") if name == names[0] else (2, "dot")
+        figure.add_shape(
+            type="line", x0=mean, x1=mean, y0=place - 0.3, y1=place + 0.3,
+            line={"color": ACCENT[dark], "width": width, "dash": dash},
+        )  # fmt: skip
+    low, high = table["value"].min(), table["value"].max()
+    room = max((high - low) * 0.2, 0.01)
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=list(reversed(names)), range=[-0.6, len(names) - 0.4],
+        zeroline=False, showgrid=False, fixedrange=True, automargin=True, ticklabelstandoff=6,
+    )  # fmt: skip
+    figure.update_xaxes(
+        title={"text": f"{measure} on the test images, a dot per fold", "font": {"size": 12, "color": FAINT[dark]}},
+        range=[low - room, high + room], gridcolor=GRID[dark], zeroline=False, fixedrange=True, nticks=6,
+        tickformat=".3~f",
+    )  # fmt: skip
+    return figure

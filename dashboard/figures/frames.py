@@ -1,0 +1,56 @@
+"""The data set's frames as a table: what can be filtered, how much of each its mask covers, and Table I."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+
+from dashboard.figures.rows import parts
+
+
+def frames_table(table: pd.DataFrame, masks: UInt8[np.ndarray, "image height width"]) -> pd.DataFrame:
+    """A row per image: the data set's columns, `index` into its arrays, and `coverage`, the mask's part in percent."""
+    coverage = 100 * np.asarray(masks).reshape(len(masks), -1).mean(axis=1)
+    return table.reset_index(drop=True).assign(index=np.arange(len(table)), coverage=coverage)
+
+
+def filtered(
+    table: pd.DataFrame, wanted: Mapping[str, Sequence[str]], order: str, *, descending: bool = False
+) -> pd.DataFrame:
+    """The rows whose columns hold one of the wanted values (none wanted: all), sorted by `order`, then by name."""
+    for column, values in wanted.items():
+        if values:
+            table = table[table[column].isin(values)]
+    return table.sort_values(order if order == "image" else [order, "image"], ascending=not descending, kind="stable")
+
+
+def caption(row: Mapping[str, Any] | pd.Series) -> str:
+    """Two lines: name and group; `540 × 800 pixels · mask 12.3 %`."""
+    group = f" · {row['group']}" if row["group"] else ""
+    size = f"{row['source_width']:.0f}\u00a0×\u00a0{row['source_height']:.0f}\u00a0pixels"
+    covered = f"mask\u00a0{row['coverage']:.1f}\u00a0%" if row["coverage"] else "empty mask"
+    return f"**{PurePosixPath(str(row['image'])).name}**{group}  \n{size} · {covered}"
+
+
+def table1_table(facts: Mapping[str, Any]) -> pd.DataFrame:
+    """Table I of a study: a row per fraction, number of images in each set, as a range where folds differ."""
+    rows = pd.DataFrame(facts.get("table1") or [], columns=["fraction", "fold", "training", "validation", "test"])
+
+    def spread(values: pd.Series) -> str:
+        low, high = int(values.min()), int(values.max())
+        return str(low) if low == high else f"{low} to {high}"
+
+    shown = [
+        {
+            "part of the images": f"{fraction:g} %",
+            "training": spread(part["training"]),
+            "validation": spread(part["validation"]),
+            "test": spread(part["test"]),
+            "folds": len(part),
+        }
+        for fraction, part in sorted(parts(rows, "fraction"), key=lambda item: -float(item[0]))
+    ]
+    return pd.DataFrame(shown, columns=["part of the images", "training", "validation", "test", "folds"])

@@ -1,0 +1,246 @@
+"""Table II: strategies in columns with their parameters, data set and fraction in rows, each row coloured by itself."""
+
+from html import escape
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.figures.palette import ACCENT, FAINT, INK, PLAIN, SCALES, Colours, empty, layout
+from dashboard.figures.rows import rows
+
+ROW, HEADER, GAP = 1.0, 0.72, 0.18
+"""Heights of a row, of a data set's name above its rows, and of the space before it; in rows."""
+ROW_PIXELS = 42
+TOP_PIXELS = 82
+DASH = "–"
+Kind = Literal["mean", "difference"]
+
+
+def table2_table(cells: pd.DataFrame, *, measure: str = "Dice", kind: Kind = "mean") -> pd.DataFrame:
+    """A row per cell of the drawn table: its place, text, colour level and hover text.
+
+    `row_label` is the data set's name and the fraction. `level` runs from 0 (lowest of the row) to 1 (highest), NaN
+    for a cell without a value or alone in its row; of differences, 0.5 is none. `best` marks the highest of a
+    complete row. Every row has a cell for every strategy: one that does not exist is an en dash.
+    """
+    columns = list(dict.fromkeys(cells["strategy"]))
+    rows = list(dict.fromkeys(zip(cells["dataset"], cells["fraction"], strict=True)))
+    grid = pd.MultiIndex.from_tuples(
+        [(dataset, fraction, name) for dataset, fraction in rows for name in columns],
+        names=["dataset", "fraction", "strategy"],
+    )
+    table = cells.set_index(list(grid.names)).reindex(grid).reset_index()
+    table["exists"] = table["folds"].notna()
+    table["row"] = np.repeat(np.arange(len(rows)), len(columns))
+    table["column"] = np.tile(np.arange(len(columns)), len(rows))
+    table["row_label"] = [
+        f"{name} {fraction:g} %" for name, fraction in zip(table["dataset"], table["fraction"], strict=True)
+    ]
+    table["percent"] = [f"{fraction:g} %" for fraction in table["fraction"]]
+    means = table.groupby("row")["mean"]
+    low, high, known = means.transform("min"), means.transform("max"), means.transform("count")
+    if kind == "difference":
+        most = float(table["mean"].abs().max() or 1.0)
+        table["level"] = 0.5 + table["mean"] / (2 * most)
+        table["best"] = False
+    else:
+        spread = (high - low).where(high > low, np.nan)
+        table["level"] = ((table["mean"] - low) / spread).where(spread.notna(), 0.5).where(table["mean"].notna())
+        table["level"] = table["level"].where(known > 1)
+        whole = table["complete"].fillna(True).astype(bool).groupby(table["row"]).transform("all")
+        table["best"] = table["mean"].notna() & (table["mean"].round(3) == high.round(3)) & (known > 1) & whole
+    records: list[dict[str, Any]] = [
+        {str(key): value for key, value in row.items()} for row in table.to_dict("records")
+    ]
+    table["text"] = [_text(cell, kind) for cell in records]
+    table["hover"] = [_hover(cell, measure, kind) for cell in records]
+    return table
+
+
+def _text(cell: dict[str, Any], kind: Kind) -> str:
+    if not cell["exists"]:
+        return DASH
+    if not cell["complete"]:
+        return f"{cell['folds_done']:.0f}/{cell['folds']:.0f}"
+    if np.isnan(cell["mean"]):
+        return "failed" if cell["failed"] else DASH
+    if kind == "difference":
+        return f"{cell['mean']:+.3f}"
+    number = f"{cell['mean']:.3f}"
+    number = f"<b>{number}</b>" if cell["best"] else number
+    # A mark, since a mean of fewer folds looks like any other.
+    number += "<sup>†</sup>" if cell["failed"] else ""
+    spread = f"({cell['sd']:.3f})" if not np.isnan(cell["sd"]) else "1 fold"
+    return f"{number}<br><span style='font-size:11px'>{spread}</span>"
+
+
+def _hover(cell: dict[str, Any], measure: str, kind: Kind) -> str:
+    lines = [f"<b>{cell['strategy']}</b> · {escape(cell['row_label'])}"]
+    if not cell["exists"]:
+        return "<br>".join([*lines, "not in this study"])
+    if not cell["complete"]:
+        lines.append(f"{cell['folds_done']:.0f} of {cell['folds']:.0f} folds done; test values come with the last")
+        if not np.isnan(cell["validation"]):
+            lines.append(f"validation Dice so far {cell['validation']:.3f}")
+    elif np.isnan(cell["mean"]):
+        lines.append("no training converged" if cell["failed"] else "the text of the paper does not give this value")
+    elif kind == "difference":
+        lines.append(f"{measure} here minus published {cell['mean']:+.3f}")
+    else:
+        lines.append(f"{measure} {cell['mean']:.3f}" + ("" if np.isnan(cell["sd"]) else f", sd {cell['sd']:.3f}"))
+        lines[-1] += (
+            f", over {cell['folds'] - cell['failed'] if cell['trainings'] == cell['folds'] else cell['folds']:.0f}"
+        )
+        lines[-1] += f" fold{'s' if cell['folds'] > 1 else ''}"
+    if cell["values"] and kind == "mean":
+        shown = ["did not converge" if np.isnan(value) else f"{value:.3f}" for value in cell["values"]]
+        lines.append(f"folds: {' · '.join(shown)}")
+    if cell["failed"]:
+        mean_all = "" if np.isnan(cell["mean_all"]) else f"; mean over all folds {cell['mean_all']:.3f}"
+        lines.append(f"{cell['failed']:.0f} of {cell['trainings']:.0f} failed to converge, left out{mean_all}")
+    if cell["crashed"]:
+        lines.append(f"{cell['crashed']:.0f} crashed")
+    if cell["collapsed"]:
+        lines.append(f"{cell['collapsed']:.0f} collapsed (only background), kept in the mean")
+    if cell["cut"]:
+        lines.append(cell["cut"])
+    lines.append(f"learning rate {', '.join(f'{rate:g}' for rate in cell['rates'])}")
+    return "<br>".join(lines)
+
+
+def parameter_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per strategy: parameters that learn, of how many, and percent (Amiri et al. 2020, Table II, top)."""
+    counts = table[table["exists"]].drop_duplicates("column").set_index("column").sort_index()
+    percent = 100 * counts["trainable"] / counts["total"]
+    return counts[["strategy", "trainable", "total"]].assign(percent=percent).reset_index(drop=True)
+
+
+def table2(
+    table: pd.DataFrame,
+    *,
+    colours: Colours = "red-green",
+    dark: bool = False,
+    selected: tuple[str, str] | None = None,
+) -> go.Figure:
+    """The table as one heatmap with its text, under transparent squares that can be clicked.
+
+    A square's custom data are (source, fraction in words, strategy). `selected` is (fraction in words, strategy) of
+    our cell that is framed.
+    """
+    if not len(table):
+        return empty("No trial is planned yet.", dark=dark)
+    lines = table.drop_duplicates("row")
+    tops, edges, headers, level = _places(lines)
+    columns = int(table["column"].max()) + 1
+    z = np.full((len(edges) - 1, columns), np.nan)
+    text = np.full(z.shape, "", dtype=object)
+    slots = [edges.index(top) for top in tops]
+    for cell in rows(table):
+        # Cells without a colour lie below the scale's first half, which is plain.
+        z[slots[cell.row], cell.column] = -1.0 if np.isnan(cell.level) else cell.level
+        text[slots[cell.row], cell.column] = cell.text
+    scale = SCALES[colours, dark]
+    steps = [[0.0, PLAIN[dark]], [0.49, PLAIN[dark]]]
+    steps += [[0.5 + 0.5 * place / (len(scale) - 1), colour] for place, colour in enumerate(scale)]
+    centres = [tops[row] + ROW / 2 for row in table["row"]]
+    figure = go.Figure(
+        [
+            go.Heatmap(
+                z=z,
+                x=np.arange(columns + 1) - 0.5,
+                y=edges,
+                text=text,
+                texttemplate="%{text}",
+                textfont={"size": 15, "color": INK[dark]},
+                zmin=-1,
+                zmax=1,
+                colorscale=steps,
+                showscale=False,
+                xgap=2,
+                ygap=2,
+                hoverinfo="skip",
+            ),
+            go.Scatter(
+                x=table["column"],
+                y=centres,
+                mode="markers",
+                marker={"symbol": "square", "size": 34, "color": "rgba(0,0,0,0)", "line": {"width": 0}},
+                customdata=table[["source", "percent", "strategy"]].to_numpy(),
+                hovertext=table["hover"],
+                hovertemplate="%{hovertext}<extra></extra>",
+            ),
+        ],
+        layout=layout(dark=dark, height=round(TOP_PIXELS + ROW_PIXELS * level) + 8, hoverdistance=45),
+    )
+    figure.update_layout(
+        margin={"l": 54, "r": 4, "t": TOP_PIXELS, "b": 6}, clickmode="event+select", hovermode="closest"
+    )
+    figure.update_xaxes(
+        side="top",
+        tickvals=list(range(columns)),
+        ticktext=[_column_title(row, dark) for row in rows(parameter_rows(table))],
+        tickfont={"size": 13 if columns < 10 else 12},
+        ticks="",
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+        range=[-0.5, columns - 0.5],
+        tickangle=0,
+    )
+    figure.update_yaxes(
+        range=[level, 0],
+        tickvals=[top + ROW / 2 for top in tops],
+        ticktext=[f"{fraction:g} %" for fraction in lines["fraction"]],
+        tickfont={"size": 14},
+        ticklabelstandoff=8,
+        ticks="",
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+    )
+    for top, name in headers:
+        figure.add_annotation(
+            x=0, xref="paper", y=top, yref="y", text=f"<b>{escape(name)}</b>", showarrow=False,
+            xanchor="left", yanchor="middle", xshift=2, font={"size": 13, "color": FAINT[dark]},
+        )  # fmt: skip
+    if selected is not None:
+        chosen = table[
+            (table["source"] == "ours") & (table["percent"] == selected[0]) & (table["strategy"] == selected[1])
+        ]
+        for cell in rows(chosen):
+            top = tops[cell.row]
+            figure.add_shape(
+                type="rect", x0=cell.column - 0.49, x1=cell.column + 0.49, y0=top + 0.02, y1=top + ROW - 0.02,
+                line={"color": ACCENT[dark], "width": 3}, fillcolor="rgba(0,0,0,0)",
+            )  # fmt: skip
+    return figure
+
+
+def _places(rows: pd.DataFrame) -> tuple[list[float], list[float], list[tuple[float, str]], float]:
+    """Top of each row, all edges of the heatmap's slots, (middle, name) of each data set, and the whole height."""
+    tops: list[float] = []
+    edges: list[float] = [0.0]
+    headers: list[tuple[float, str]] = []
+    level, before = 0.0, None
+    for name in rows["dataset"]:
+        if name != before:
+            level += HEADER + (GAP if before is not None else 0.0)
+            headers.append((level - HEADER / 2, name))
+            edges.append(level)
+            before = name
+        tops.append(level)
+        level += ROW
+        edges.append(level)
+    return tops, edges, headers, level
+
+
+def _column_title(row: Any, dark: bool) -> str:
+    words = row.strategy.split(" ")
+    half = (len(words) + 1) // 2
+    lines = [row.strategy] if len(row.strategy) < 10 else [" ".join(words[:half]), " ".join(words[half:])]
+    name = "<br>".join(f"<b>{line}</b>" for line in lines if line)
+    small = f"<span style='font-size:11px;color:{FAINT[dark]}'>"
+    lines = [f"<span style='color:{INK[dark]}'>{name}</span>", f"{small}{row.trainable:,}</span>"]
+    return "<br>".join([*lines, f"{small}{row.percent:.1f} %</span>"])

@@ -1,0 +1,99 @@
+"""Which trained trials can be shown live, best first, and what each was trained on. Needs no torch."""
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+import pandas as pd
+
+from engine.store import Store, latest
+
+
+class TrainedStudies:
+    """Studies of a store whose trained tensors are kept. What was read is kept until new weights appear."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = Lock()
+        self._tables: dict[str, tuple[frozenset[str], pd.DataFrame]] = {}
+
+    def seen(self) -> list[Any]:
+        """What an open page compares to know whether it must be drawn anew."""
+        return [[study, len(self._store.has_weights(study)), len(self.table(study))] for study in self._store.studies()]
+
+    def names(self) -> list[str]:
+        """Studies with at least one trained trial."""
+        return [study for study in self._store.studies() if len(self.table(study))]
+
+    def table(self, study: str) -> pd.DataFrame:
+        """A row per trained trial of the plan, highest validation Dice first."""
+        kept = frozenset(self._store.has_weights(study) & set(self._store.plan(study)["id"]))
+        with self._lock:
+            known = self._tables.get(study)
+            if known is not None and known[0] == kept:
+                return known[1]
+        attempts = self._store.attempts(study)
+        rows = attempts[attempts["id"].isin(kept)]
+        table = latest(rows).sort_values("validation_dice", ascending=False, kind="stable") if len(rows) else rows
+        # Weights are written before their row: a listing between the two is looked at again.
+        if set(table["id"]) == kept:
+            with self._lock:
+                self._tables[study] = (kept, table)
+        return table
+
+    def trials(self, study: str) -> list[tuple[str, str]]:
+        """(label, trial id), highest validation Dice first; rate and seed are named where they differ."""
+        table = self.table(study)
+        rates, seeds = table["learning_rate"].nunique() > 1, table["seed"].nunique() > 1
+        return [(_label(row, rate=rates, seed=seeds), row["id"]) for row in table.to_dict("records")]
+
+    def provenance(self, study: str, trial_id: str) -> str:
+        """One line: what the trial's network was trained on, from which weights, and how well it did."""
+        facts = self._store.facts(study)
+        data, start = facts.get("data", {}), facts.get("start_weights") or {}
+        table = self.table(study)
+        rows = table[table["id"] == trial_id].to_dict("records")
+        if not rows:
+            return "This trial is not among the study's trained trials any more; choose another."
+        row = rows[0]
+        network = f"U-Net, width {row['width']}, {row['image_size']} × {row['image_size']}"
+        if row["strategy"] == "from scratch" or not isinstance(row["start_weights"], str):
+            learned = "trained from random weights"
+        else:
+            described = start.get("description") or start.get("kind") or "start weights"
+            share = 100 * row["trainable_parameters"] / max(1, row["total_parameters"])
+            learned = f"pre-trained ({described}), then {row['strategy']} fine-tuned ({share:.1f} % of the parameters)"
+        parts = [
+            f"Trained on {row['training_images']} images of {data.get('name', 'unknown data')}",
+            str(data.get("provenance", "")),
+            network,
+            learned,
+        ]
+        if pd.notna(row["dice"]):
+            parts.append(f"Dice {row['dice']:.3f} on its test fold")
+        return " · ".join(part.rstrip(".") for part in parts if part)
+
+    def nothing_yet(self) -> str:
+        """Markdown: what to do where no trial can be shown."""
+        running = []
+        for study in self._store.studies():
+            progress = self._store.progress(study)
+            if progress.get("alive"):
+                phase = progress.get("phase") or progress.get("state", "running")
+                running.append(f"- **{study}** is running ({phase}); its first trial appears here when it is finished.")
+        if running:
+            return "### No trial is finished yet\n\n" + "\n".join(running)
+        return (
+            "### Nothing is trained yet\n\nLive draws the outline that a trained network sees in your frame. "
+            "Train the built-in study first, in a terminal:\n\n```\nwhichlayers run tune_configs/demo.yaml\n```\n\n"
+            "This page fills as soon as its first trial is finished."
+        )
+
+
+def _label(row: Mapping[Any, Any], *, rate: bool, seed: bool) -> str:
+    parts = [str(row["strategy"]), f"{row['fraction']:g} %", f"fold {row['fold']}"]
+    parts += [f"rate {row['learning_rate']:g}"] if rate else []
+    parts += [f"seed {row['seed']}"] if seed else []
+    if pd.notna(row["validation_dice"]):
+        parts.append(f"validation Dice {row['validation_dice']:.2f}")
+    return " · ".join(parts)

@@ -1,0 +1,65 @@
+"""The sentences above the table: the answer, where everything comes from, what a run is doing or why it ended."""
+
+import shlex
+
+import streamlit as st
+
+from dashboard import data
+from dashboard.figures.answer import answer, progress_line, provenance
+from dashboard.figures.cells import Rate
+from dashboard.figures.rows import rows
+from dashboard.places import store_root
+
+
+def before(study: str | None) -> None:
+    """What stands in place of results while there are none."""
+    if study is None:
+        st.markdown(
+            "No study yet. Run the built-in one with `make demo`, or your own images with "
+            "`whichlayers run STUDY.yaml --data FOLDER`: it appears here by itself. Until then, the published table."
+        )
+        return
+    st.markdown(
+        "This study is being prepared: its table appears when its trials are planned. Until then, the published one."
+    )
+    st.fragment(_progress, run_every=2)(study)
+
+
+def draw(study: str, rate: Rate, measure: str) -> None:
+    """The answer, the provenance and the progress."""
+    st.markdown(answer(data.cells(study, rate, measure), measure="Dice" if measure == "dice" else "IoU"))
+    st.caption(provenance(data.facts(study), data.plan(study)))
+    _progress(study)
+
+
+def _progress(study: str) -> None:
+    now = data.progress(study)
+    state = now.get("state")
+    if state is None or state == "finished":
+        return
+    busy = state in data.BUSY
+    if busy and now.get("alive"):
+        planned = now.get("trials") or 0
+        done = now.get("closed", 0) / planned if state == "running" and planned else float(now.get("fraction") or 0)
+        st.progress(min(max(done, 0.0), 1.0), progress_line(now))
+        return
+    reason = str(now.get("error") or "").strip()
+    command = f"whichlayers run {shlex.quote(f'{store_root()}/{study}/study.yaml')}"
+    (st.error if state == "failed" else st.warning)(
+        f"{progress_line(now)}  \n"
+        + (f"{reason}  \n" if reason else "")
+        + f"What was finished is kept. To go on with what is missing: `{command}`"
+    )
+
+
+def crashes(study: str) -> None:
+    """Trials that crashed and were not made good by a later attempt, with their tracebacks."""
+    attempts = data.attempts(study)
+    closed = set(attempts.loc[attempts["state"].isin(["completed", "not_converged"]), "id"])
+    crashed = attempts[(attempts["state"] == "error") & ~attempts["id"].isin(closed)]
+    if not len(crashed):
+        return
+    with st.expander(f"Crashed attempts ({len(crashed)})", icon=":material/error:"):
+        for row in rows(crashed):
+            st.markdown(f"**{row.strategy}**, {row.fraction:g} %, fold {row.fold}, attempt {row.number}")
+            st.code(row.error or "no traceback was stored", language=None, wrap_lines=True)

@@ -1,0 +1,159 @@
+"""Live in a real browser: drop a frame, take a picture, change the trial, read what is wrong with a file."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.store import Store
+from tests.live_server import LiveServer, served
+from tests.trained_store import STUDY, TrainedStore, disc, make_trained_store, png
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedStore:
+    return make_trained_store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def server(trained: TrainedStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with served(trained.root, tmp_path_factory.mktemp("cache")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["sync_api.Browser"]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}; install Debian's chromium")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: "sync_api.Browser") -> Iterator["sync_api.Page"]:
+    """A page that must end without a console error, a failed request, or a request to another host."""
+    opened = browser.new_page(viewport={"width": 1180, "height": 760}, permissions=["camera"])
+    wrong: list[str] = []
+
+    def hear(message: "sync_api.ConsoleMessage") -> None:
+        if message.type == "error":
+            wrong.append(f"console: {message.text} {message.location}")
+
+    def watch(request: "sync_api.Request") -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+            wrong.append(f"outside request: {request.url}")
+
+    opened.on("console", hear)
+    opened.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
+    opened.on("request", watch)
+    yield opened
+    opened.close()
+    assert wrong == []
+
+
+def drop(page: "sync_api.Page", content: bytes, name: str = "frame.png") -> None:
+    page.set_input_files("#frame input[type=file]", {"name": name, "mimeType": "image/png", "buffer": content})
+
+
+def shown(page: "sync_api.Page") -> np.ndarray:
+    """Pixels of the outlined frame that the page shows."""
+    source = page.locator("#outlined img").get_attribute("src", timeout=60_000)
+    assert source is not None
+    return np.asarray(Image.open(io.BytesIO(page.request.get(source).body())).convert("RGB")).astype(int)
+
+
+def cyan(pixels: np.ndarray) -> np.ndarray:
+    return (pixels[..., 0] < 60) & (pixels[..., 1] > 200) & (pixels[..., 2] > 200)
+
+
+def test_a_dropped_frame_is_outlined_and_measured(page: "sync_api.Page", server: LiveServer) -> None:
+    page.goto(f"{server.address}/")
+    drop(page, png(disc(480, 640, radius=130)))
+    page.locator("#figures .figures").wait_for(timeout=60_000)
+    rows, columns = np.nonzero(cyan(shown(page)))
+    assert len(rows) > 500
+    distance = np.hypot(rows - 239.5, columns - 319.5)
+    assert distance.min() > 105
+    assert distance.max() < 155
+    text = page.locator("#figures").inner_text()
+    assert "pixels" in text
+    assert "% of 640 × 480" in text
+    assert "ms" in text
+    with page.expect_download() as download:
+        page.locator("#mask").click()
+    assert download.value.suggested_filename == "mask.png"
+    assert page.locator("#footer").inner_text().startswith("For research, not for diagnosis.")
+
+
+def test_a_change_of_trial_draws_anew_and_stays_in_the_address(
+    page: "sync_api.Page", server: LiveServer, trained: TrainedStore
+) -> None:
+    page.goto(f"{server.address}/?study={STUDY}&trial={trained.scratch.id}")
+    field = page.locator("#trial input")
+    sync_api.expect(field).to_have_value("from scratch · 80 % · fold 0 · validation Dice 0.81")
+    sync_api.expect(page.locator("#about")).to_contain_text("random weights")
+    drop(page, png(disc(radius=20)))
+    area = page.locator("#figures b").first
+    area.wait_for(timeout=60_000)
+    before = area.inner_text()
+    field.click()
+    page.get_by_role("option", name="whole network").click()
+    sync_api.expect(area).not_to_have_text(before)
+    sync_api.expect(page.locator("#about")).to_contain_text("whole network")
+    assert parse_qs(urlsplit(page.url).query) == {"study": [STUDY], "trial": [trained.dark.id]}
+    page.reload()
+    sync_api.expect(field).to_have_value("whole network · 80 % · fold 0 · validation Dice 0.85")
+
+
+def test_a_damaged_frame_is_said_in_place(page: "sync_api.Page", server: LiveServer) -> None:
+    page.goto(f"{server.address}/")
+    drop(page, png(np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8))[:6000])
+    problem = page.get_by_role("alert").filter(has_text="truncated or damaged")
+    sync_api.expect(problem).to_be_visible(timeout=60_000)
+    drop_again = png(disc())
+    page.get_by_label("Remove Image").first.click()
+    drop(page, drop_again)
+    page.locator("#figures .figures").wait_for(timeout=60_000)
+
+
+def test_a_camera_picture_is_outlined(page: "sync_api.Page", server: LiveServer) -> None:
+    page.goto(f"{server.address}/")
+    page.locator("#frame").get_by_label("Capture from camera").click()
+    page.locator("#frame").get_by_text("Click to Access Webcam").click()
+    page.locator("#frame").get_by_label("capture photo").click()
+    page.locator("#figures .figures").wait_for(timeout=60_000)
+    assert shown(page).shape[2] == 3
+
+
+def test_an_empty_store_says_what_to_run_and_fills_by_itself(page: "sync_api.Page", tmp_path: Path) -> None:
+    with served(tmp_path / "store", tmp_path / "cache") as server:
+        page.goto(f"{server.address}/")
+        sync_api.expect(page.locator("#nothing-trained")).to_contain_text("whichlayers run tune_configs/demo.yaml")
+        sync_api.expect(page.locator("#frame")).to_be_hidden()
+        make_trained_store(tmp_path / "store")
+        sync_api.expect(page.locator("#frame")).to_be_visible(timeout=30_000)
+        assert Store.at(tmp_path / "store").studies() == [STUDY]
+        page.goto("about:blank")

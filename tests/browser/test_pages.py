@@ -1,0 +1,230 @@
+"""Results and Images in a real browser; every test fails on a console error or a request to another host."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from engine.store import Lease, Store
+from engine.trial import Trial
+from tests.made_store import made_attempt, made_progress, made_store, made_trials
+from tests.served import served
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["sync_api.Browser"]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}; install Debian's chromium")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
+        yield running
+        running.close()
+
+
+def watched(page: "sync_api.Page") -> list[str]:
+    """What goes wrong on the page from now on: console errors, uncaught errors, requests to other hosts."""
+    wrong: list[str] = []
+
+    def watch(request: "sync_api.Request") -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+            wrong.append(f"outside request: {request.url}")
+
+    page.on("console", lambda message: wrong.append(f"console: {message.text}") if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
+    page.on("request", watch)
+    page.on("websocket", lambda socket: watch(socket))
+    return wrong
+
+
+@pytest.fixture
+def page(browser: "sync_api.Browser") -> Iterator["sync_api.Page"]:
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(20_000)
+    wrong = watched(opened)
+    yield opened
+    opened.close()
+    assert wrong == []
+
+
+def crash(place: int, trial: Trial) -> dict[str, str]:
+    return {"state": "error", "error": "Traceback: made"} if place == 3 else {}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`made` is finished; `partly` ended in the middle of its second fold."""
+    folder = tmp_path_factory.mktemp("pages")
+    store = made_store(folder / "results", folder / "cache")
+    made_store(folder / "results", folder / "cache", study="partly", finished=lambda place, trial: place < 20,
+               changes=crash, state="stopped")  # fmt: skip
+    # The one that ran last is shown first.
+    store.write_progress("made", {**made_progress("finished", 28, 28), "updated": "2026-02-01T00:00:00+00:00"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with served(folder / "results", folder / "cache") as url:
+        yield url
+
+
+def choices(page: "sync_api.Page") -> dict[str, str]:
+    return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def squares(page: "sync_api.Page") -> "sync_api.Locator":
+    return page.locator(".st-key-table2 .scatterlayer .point")
+
+
+def test_a_click_on_a_cell_shows_its_folds_curves_and_images_and_the_link_keeps_it(
+    page: "sync_api.Page", address: str
+) -> None:
+    page.goto(address)
+    page.get_by_role("heading", name="Which layers should be fine-tuned for ultrasound?").wait_for()
+    page.get_by_text("Two folds: no test and no interval.").wait_for()
+    page.get_by_text("not images of people").wait_for()
+    squares(page).first.wait_for(state="attached")
+    assert squares(page).count() == 2 * 7 + 2 * 7  # ours, and the published rows beside them
+    square = squares(page).nth(9)  # second row, third column
+    square.dispatch_event("mousemove")
+    box = square.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2 + 25, box["y"] + box["height"] / 2)  # anywhere in the cell
+    page.get_by_text("Folds · expanding, 5 %").wait_for()
+    page.locator(".st-key-worst-images img").nth(3).wait_for()
+    assert page.locator(".st-key-best-images img").count() == 4
+    sync_api.expect(page.locator(".st-key-folds .point")).to_have_count(4)  # beside the whole network's
+    assert choices(page) == {"study": "made", "row": "5 %", "strategy": "expanding"}
+    page.reload()
+    page.get_by_text("Folds · expanding, 5 %").wait_for()
+    page.locator(".st-key-worst-images img").nth(3).wait_for()
+
+
+def test_the_cell_can_be_chosen_from_the_keyboard(page: "sync_api.Page", address: str) -> None:
+    page.goto(f"{address}?study=made")
+    box = page.get_by_role("combobox", name=re.compile("Strategy"))
+    box.wait_for()
+    box.focus()
+    box.press_sequentially("contracting")
+    box.press("Enter")
+    page.get_by_text("Folds · contracting, 80 %").wait_for()
+
+
+def test_switches_live_in_the_address_and_survive_a_way_to_another_page(page: "sync_api.Page", address: str) -> None:
+    page.goto(f"{address}?study=made")
+    page.get_by_text("published", exact=True).click()
+    page.get_by_text("X-ray, Amiri et al. 2020").wait_for()
+    assert squares(page).count() == 12 * 13
+    page.get_by_text("difference", exact=True).click()
+    page.get_by_text("No difference shown: these are simulated images made here, width 16 not 64").wait_for()
+    page.get_by_text("colour-blind safe").click()
+    page.wait_for_url("**colours=**")
+    assert choices(page) == {"study": "made", "show": "difference", "colours": "colour-blind safe"}
+    page.get_by_role("link", name="Images").click()
+    page.get_by_text("masks outlined").wait_for()
+    page.get_by_role("link", name="Results").click()
+    page.get_by_text("No difference shown").wait_for()
+    page.reload()
+    page.get_by_text("No difference shown").wait_for()
+    assert choices(page)["colours"] == "colour-blind safe"
+
+
+def test_images_are_paged_and_sorted_and_their_address_opens_again(page: "sync_api.Page", address: str) -> None:
+    page.goto(f"{address}images?study=made")
+    page.get_by_text("1 to 24 of 40 images").wait_for()
+    page.locator(".st-key-frames img").nth(23).wait_for()
+    page.get_by_text("Table I of this study").wait_for()
+    field = page.get_by_role("spinbutton")
+    field.fill("2")
+    field.press("Enter")
+    page.get_by_text("25 to 40 of 40 images").wait_for()
+    page.reload()
+    page.get_by_text("25 to 40 of 40 images").wait_for()
+
+
+def test_an_unfinished_study_shows_counts_the_remedy_and_the_crash(page: "sync_api.Page", address: str) -> None:
+    page.goto(f"{address}?study=partly")
+    page.get_by_text("whichlayers run").wait_for()
+    page.get_by_text("by validation Dice so far").first.wait_for()
+    page.locator(".st-key-table2 text", has_text="1/2").first.wait_for()
+    page.get_by_text("Crashed attempts (1)").click()
+    page.get_by_text("Traceback: made").wait_for()
+
+
+def test_no_store_shows_the_published_table_and_a_study_appears_by_itself(
+    page: "sync_api.Page", tmp_path: Path
+) -> None:
+    with served(tmp_path / "results", tmp_path) as address:
+        page.goto(address)
+        page.get_by_text("No study yet").wait_for()
+        page.get_by_text("FUS, Amiri et al. 2020").wait_for()
+        assert squares(page).count() == 12 * 13
+        made_store(tmp_path / "results", tmp_path, finished=lambda place, trial: place < 13, state="running")
+        store = Store.at(tmp_path / "results")
+        with Lease(store.files, "made"):
+            page.get_by_text("13 / 28").wait_for()
+            assert page.locator(".st-key-table2 text", has_text="1/2").count() == 13
+            # The run goes on: a cell fills without anybody touching the page.
+            dataset_id = str(store.plan("made")["data"].iloc[0])
+            for trial in made_trials(dataset_id)[14:15]:
+                store.append("made", made_attempt(trial))
+            page.get_by_text("1 of 7 cells complete").wait_for()
+            page.goto("about:blank")
+
+
+def test_a_dark_page_and_a_narrow_one_show_the_table(browser: "sync_api.Browser", address: str) -> None:
+    context = browser.new_context(viewport={"width": 420, "height": 900}, color_scheme="dark")
+    page = context.new_page()
+    wrong = watched(page)
+    page.goto(f"{address}?study=made")
+    squares(page).first.wait_for(state="attached")
+    table, frame = (
+        page.locator(".st-key-table2 .js-plotly-plot").bounding_box(),
+        page.locator(".st-key-table2").bounding_box(),
+    )
+    assert table is not None
+    assert frame is not None
+    assert table["width"] > 500  # it scrolls in its frame,
+    assert frame["width"] < 420  # and the page does not
+    assert page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor") == "rgb(20, 24, 28)"
+    context.close()
+    assert wrong == []
+
+
+def test_a_path_prefix_serves_the_pages_too(page: "sync_api.Page", folder: Path) -> None:
+    with served(folder / "results", folder / "cache", prefix="layers") as address:
+        page.goto(f"{address}images?study=made")
+        page.locator(".st-key-frames img").first.wait_for()
+        page.get_by_role("link", name="Live").click()
+        page.frame_locator("iframe").get_by_text("For research, not for diagnosis.").first.wait_for()
+        page.goto("about:blank")
+
+
+def test_the_watch_can_fail(browser: "sync_api.Browser") -> None:
+    page = browser.new_page()
+    wrong = watched(page)
+    page.set_content(
+        "<img src='http://example.invalid/a.png'><script>console.error('made'); throw Error('made')</script>"
+    )
+    page.wait_for_timeout(300)
+    page.close()
+    assert any(line.startswith("outside request") for line in wrong)
+    assert any(line.startswith("console: made") for line in wrong)
+    assert any(line.startswith("page error") for line in wrong)

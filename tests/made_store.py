@@ -1,0 +1,185 @@
+"""A store of made attempts for tests of pages, figures and servers: nothing in it was trained."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.architectures import UNET_STRATEGIES, trainable_parameters, unet_parameters
+from engine.datasets import Dataset
+from engine.datasets.cached import open_dataset
+from engine.store import Store
+from engine.study_settings import DataSettings
+from engine.trial import Attempt, Epoch, TestImage, Trial
+
+SKILL = {
+    "whole network": 0.85,
+    "contracting": 0.86,
+    "expanding": 0.78,
+    "all except block 5": 0.855,
+    "block 5": 0.68,
+    "block 9": 0.6,
+    "from scratch": 0.74,
+}
+"""Made: how well a strategy does in this store."""
+
+
+def made_trials(
+    data: str,
+    *,
+    strategies: Sequence[str] = tuple(SKILL),
+    fractions: Sequence[float] = (80, 5),
+    folds: Sequence[int] = (0, 1),
+    rates: Sequence[float] = (1e-4,),
+    seeds: Sequence[int] = (0,),
+    image_size: int = 64,
+    width: int = 16,
+) -> list[Trial]:
+    """Every trial of a made study, in the order of running."""
+    return [
+        Trial(
+            data=data, split_by="image", split_seed=0, folds=5, fold=fold, fraction=float(fraction), strategy=strategy,
+            model="unet", width=width, image_size=image_size, units=UNET_STRATEGIES[strategy].units,
+            learning_rate=rate, seed=seed, start_weights=None if strategy == "from scratch" else "0" * 64,
+            batch_size=2, patience=20, max_epochs=15, batches_per_epoch=27, shift=0.05, zoom=0.05, flip=True,
+            precision="float32", threads=1, device="cpu",
+        )
+        for fold in folds
+        for seed in seeds
+        for rate in rates
+        for fraction in fractions
+        for strategy in strategies
+    ]  # fmt: skip
+
+
+def made_attempt(trial: Trial, dataset: Dataset | None = None, *, dice: float | None = None, **changes: Any) -> Attempt:
+    """A completed attempt; with `dataset` its test images are the truth, moved and eroded by chance."""
+    random = np.random.default_rng(int(trial.id[:8], 16))
+    skill = SKILL.get(trial.strategy, 0.75) - (0.1 if trial.fraction < 50 else 0) + random.normal(0, 0.015)
+    skill = skill if dice is None else dice
+    epochs = tuple(
+        Epoch(
+            epoch=epoch,
+            training_loss=float(0.08 + 0.5 * np.exp(-epoch / 3) + random.normal(0, 0.006)),
+            validation_loss=float(0.13 + 0.45 * np.exp(-epoch / 3.5) + 0.0015 * epoch + random.normal(0, 0.012)),
+            validation_dice=float(skill * (1 - np.exp(-epoch / 3))),
+            seconds=1.5,
+        )
+        for epoch in range(1, 16)
+    )
+    best = min(epochs, key=lambda epoch: epoch.validation_loss)
+    images = () if dataset is None else tuple(_test_images(trial, dataset, skill, random))
+    mean = float(np.mean([image.dice for image in images])) if images and dice is None else float(skill)
+    counts = unet_parameters(trial.width)
+    facts: dict[str, Any] = {
+        "trial": trial, "number": 1, "state": "completed", "started": "2026-01-01T00:00:00+00:00", "seconds": 24.0,
+        "host": "made", "best_epoch": best.epoch, "epochs_run": 15, "cut_at": 15, "dice": mean,
+        "iou": mean / (2 - mean), "validation_loss": best.validation_loss, "validation_dice": best.validation_dice,
+        "trainable_parameters": trainable_parameters(UNET_STRATEGIES[trial.strategy], "unet", trial.width),
+        "total_parameters": sum(counts.values()), "training_images": 54, "validation_images": 14,
+        "validation_by": "image", "epochs": epochs, "test_images": images,
+    }  # fmt: skip
+    return Attempt(**{**facts, **changes})
+
+
+def _test_images(trial: Trial, dataset: Dataset, skill: float, random: np.random.Generator) -> list[TestImage]:
+    found = []
+    for index in range(trial.fold, len(dataset.images), 5):
+        truth = np.asarray(dataset.masks[index], dtype=bool)
+        side = max(np.sqrt(truth.sum()), 4)
+        reach = (1 - skill) * side * 0.55
+        down, across = (round(float(move)) for move in random.normal(0, reach, 2))
+        mask = np.roll(truth, (down, across), (0, 1))
+        both = int(truth.sum() + mask.sum())
+        dice = 2 * int((truth & mask).sum()) / both if both else 1.0
+        row = dataset.table.iloc[index]
+        found.append(
+            TestImage(
+                image=str(row["image"]), index=index, group=str(row["group"]), dice=dice, iou=dice / (2 - dice),
+                empty_truth=not truth.any(), predicted_pixels=int(mask.sum()),
+                predicted_mask=np.packbits(mask).tobytes(),
+            )
+        )  # fmt: skip
+    return found
+
+
+def made_facts(dataset: Dataset, *, kind: str = "simulated", width: int = 16, **data: Any) -> dict[str, Any]:
+    """facts.json of a made study."""
+    size = int(dataset.images.shape[1])
+    return {
+        "question": "Which layers should be fine-tuned for ultrasound?",
+        "planned": "2026-01-01T00:00:00+00:00",
+        "data": {
+            "name": dataset.name, "kind": kind, "provenance": dataset.provenance, "fingerprint": dataset.fingerprint,
+            "images": len(dataset.images), "groups": None, "image_size": size, "compare_with": "SUS",
+            "split_by": "image", "split_note": "", "labels": {}, "scanners": {}, **data,
+        },
+        "start_weights": {
+            "sha256": "0" * 64, "kind": "natural-like images", "description": "1,000 made natural-like images",
+            "own_dice": 0.93, "seconds": 160.0,
+        },
+        "machine": {"host": "made", "processor": "made", "cores": 2, "gpu": None, "memory_gb": 8},
+        "settings": {
+            "width": width, "image_size": size, "max_epochs": 15, "patience": 20, "batches_per_epoch": 27,
+            "precision": "float32", "threads": 1,
+        },
+        "table1": [
+            {"fraction": fraction, "fold": fold, "training": training, "validation": validation, "test": 17}
+            for fraction, training, validation in ((80, 54, 14), (5, 3, 1))
+            for fold in (0, 1)
+        ],
+    }  # fmt: skip
+
+
+def made_store(
+    root: Path,
+    cache: Path,
+    *,
+    study: str = "made",
+    images: int = 40,
+    image_size: int = 64,
+    data: DataSettings | None = None,
+    finished: Callable[[int, Trial], bool] = lambda place, trial: True,
+    changes: Callable[[int, Trial], Mapping[str, Any]] = lambda place, trial: {},
+    state: str = "finished",
+    facts: Mapping[str, Any] | None = None,
+    **trials: Any,
+) -> Store:
+    """A store with one study, `finished` deciding which trials have an attempt and `changes` what differs in it."""
+    store = Store.at(root)
+    settings = data or DataSettings(kind="simulated", images=images)
+    dataset = open_dataset(settings, image_size, cache)
+    planned = made_trials(dataset.fingerprint, image_size=image_size, **trials)
+    store.begin(study, f"name: {study}\n")
+    store.write_plan(study, planned, {**made_facts(dataset, kind=settings.kind), **(facts or {})})
+    done = [trial for place, trial in enumerate(planned) if finished(place, trial)]
+    for place, trial in enumerate(planned):
+        if finished(place, trial):
+            store.append(study, made_attempt(trial, dataset, **changes(place, trial)))
+    store.write_progress(study, made_progress(state, len(planned), len(done)))
+    return store
+
+
+def made_progress(state: str, trials: int, closed: int) -> dict[str, Any]:
+    """progress.json of a made run."""
+    return {
+        "state": state, "phase": "training", "fraction": 0.0, "trials": trials, "closed": closed, "failed": 0,
+        "running": [], "seconds": 200.0, "eta_seconds": 75.0 if state == "running" else None,
+        "updated": "2026-01-01T00:05:00+00:00", "error": "",
+    }  # fmt: skip
+
+
+def attempts_of(*attempts: Attempt) -> pd.DataFrame:
+    """The attempts as the store gives them, without writing them."""
+    names = [name for name in Attempt.__dataclass_fields__ if name not in ("trial", "epochs", "test_images")]
+    return pd.DataFrame(
+        [
+            {"id": attempt.trial.id, **vars(attempt.trial), **{name: getattr(attempt, name) for name in names}}
+            for attempt in attempts
+        ]
+    )
+
+
+__all__ = ["attempts_of", "made_attempt", "made_facts", "made_progress", "made_store", "made_trials"]

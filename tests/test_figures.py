@@ -1,0 +1,337 @@
+"""Figures by their numbers (tables) and structure; looks are checked by eye. Attempts here are made, not trained."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as draw
+
+from dashboard.figures import answer, cells, comparison, curves, folds, frames, outlines, table2
+from dashboard.figures.palette import SCALES
+from engine import published
+from engine.trial import Attempt, Trial
+from tests.made_store import attempts_of, made_attempt, made_trials
+
+
+def plan_of(trials: list[Trial]) -> pd.DataFrame:
+    return pd.DataFrame([{"id": trial.id, **vars(trial)} for trial in trials])
+
+
+def study(*attempts: Attempt, trials: list[Trial], rate: cells.Rate | None = None) -> pd.DataFrame:
+    """The cells of a study with these attempts."""
+    plan = plan_of(trials)
+    found = cells.trial_table(plan, attempts_of(*attempts), rate)
+    return cells.cell_table(cells.fold_table(found), plan, "made images")
+
+
+PAIR = {"strategies": ("whole network", "contracting"), "fractions": (80,)}
+
+
+def test_mean_and_sd_are_over_folds_with_n_minus_one() -> None:
+    trials = made_trials("d", strategies=("whole network",), fractions=(80,))
+    cell = study(
+        *[made_attempt(trial, dice=dice) for trial, dice in zip(trials, (0.8, 0.9), strict=True)], trials=trials
+    )
+    assert cell.loc[0, "mean"] == pytest.approx(0.85)
+    assert cell.loc[0, "sd"] == pytest.approx(0.1 / math.sqrt(2))
+    assert cell.loc[0, "values"] == pytest.approx([0.8, 0.9])
+
+
+def test_test_values_stay_hidden_until_all_folds_of_a_cell_are_closed() -> None:
+    trials = made_trials("d", **PAIR)
+    drawn = table2.table2_table(study(*[made_attempt(trial) for trial in trials[:3]], trials=trials))
+    waiting = drawn[drawn["strategy"] == "contracting"].iloc[0]
+    assert waiting["text"] == "1/2"
+    assert math.isnan(waiting["mean"])
+    assert waiting["values"] == []
+    assert math.isnan(waiting["level"])
+    assert not drawn["best"].any()
+    assert "1 of 2 folds done" in waiting["hover"]
+
+
+def test_one_fold_has_no_sd() -> None:
+    trials = made_trials("d", folds=(0,), **PAIR)
+    drawn = table2.table2_table(study(*map(made_attempt, trials), trials=trials))
+    assert drawn["sd"].isna().all()
+    assert drawn["text"].str.contains("1 fold").all()
+
+
+def test_folds_that_did_not_converge_are_left_out_counted_and_shown_beside() -> None:
+    trials = made_trials("d", strategies=("whole network",), fractions=(80,), folds=range(5))
+    dice = (0.8, 0.8, 0.8, 0.9, 0.1)
+    attempts = [
+        made_attempt(trial, dice=value, **({"state": "not_converged", "cut_at": None} if value == 0.1 else {}))
+        for trial, value in zip(trials, dice, strict=True)
+    ]
+    cell = table2.table2_table(study(*attempts, trials=trials)).iloc[0]
+    assert cell["mean"] == pytest.approx(0.825)
+    assert cell["mean_all"] == pytest.approx(np.mean(dice))
+    assert "†" in cell["text"]
+    assert "1 of 5 failed" in cell["hover"]
+    assert "mean over all folds 0.680" in cell["hover"]
+    assert "over 4 folds" in cell["hover"]
+    assert "cut at 15 in 4 folds" in cell["hover"]
+
+
+def test_seeds_are_averaged_within_the_fold_first() -> None:
+    trials = made_trials("d", strategies=("whole network",), fractions=(80,), seeds=(0, 1, 2))
+    dice = {(0, 0): 0.6, (0, 1): 0.7, (0, 2): 0.8, (1, 0): 0.9, (1, 1): 0.9, (1, 2): 0.9}
+    cell = study(*[made_attempt(trial, dice=dice[trial.fold, trial.seed]) for trial in trials], trials=trials)
+    assert cell.loc[0, "values"] == pytest.approx([0.7, 0.9])
+    assert cell.loc[0, "sd"] == pytest.approx(0.2 / math.sqrt(2))
+
+
+def test_rates_are_chosen_by_validation_per_fold_and_never_by_test() -> None:
+    trials = made_trials("d", strategies=("whole network",), fractions=(80,), rates=(1e-3, 1e-4))
+    attempts = [
+        # fold 0 validates best at 1e-3 and fold 1 at 1e-4; the test Dice would choose the other ones
+        made_attempt(trial, dice=0.5 if better else 0.9, validation_dice=0.8 if better else 0.7)
+        for trial in trials
+        for better in [(trial.learning_rate == 1e-3) == (trial.fold == 0)]
+    ]
+    cell = study(*attempts, trials=trials)
+    assert cell.loc[0, "mean"] == pytest.approx(0.5)
+    assert cell.loc[0, "rates"] == [1e-4, 1e-3]
+    assert cells.rates(plan_of(trials)) == [cells.CHOSEN, 1e-3, 1e-4]
+    fixed = study(*attempts, trials=trials, rate=1e-3)
+    assert fixed.loc[0, "values"] == pytest.approx([0.5, 0.9])
+
+
+def test_a_chosen_rate_waits_for_all_rates_of_its_fold() -> None:
+    trials = made_trials("d", strategies=("whole network",), fractions=(80,), rates=(1e-3, 1e-4))
+    cell = study(*map(made_attempt, trials[:3]), trials=trials)
+    assert not cell.loc[0, "complete"]
+    assert math.isnan(cell.loc[0, "mean"])
+
+
+def test_a_crashed_trial_keeps_its_cell_open_until_a_later_attempt_closes_it() -> None:
+    trials = made_trials("d", strategies=("whole network",), fractions=(80,))
+    crash = made_attempt(trials[0], state="error", error="Traceback", dice=None)
+    good = [made_attempt(trials[1], dice=0.8), made_attempt(trials[0], dice=0.6, number=2)]
+    before = study(crash, good[0], trials=trials).iloc[0]
+    assert (before["complete"], before["crashed"]) == (False, 1)
+    after = study(crash, *good, trials=trials).iloc[0]
+    assert (after["complete"], after["crashed"]) == (True, 0)
+    assert after["mean"] == pytest.approx(0.7)
+
+
+def test_attempts_outside_the_plan_do_not_count() -> None:
+    trials = made_trials("d", **PAIR)
+    other = made_trials("other data", **PAIR)
+    table = cells.trial_table(plan_of(trials), attempts_of(*map(made_attempt, other)))
+    assert not table["closed"].any()
+
+
+@settings(deadline=None, max_examples=15)
+@given(draw.permutations(range(8)))
+def test_cells_do_not_depend_on_the_order_of_attempts(order: list[int]) -> None:
+    trials = made_trials("d", **{**PAIR, "fractions": (80, 5)})
+    attempts = [made_attempt(trial) for trial in trials]
+    straight, mixed = study(*attempts, trials=trials), study(*[attempts[place] for place in order], trials=trials)
+    pd.testing.assert_frame_equal(straight, mixed)
+
+
+def test_each_row_runs_from_its_own_lowest_to_its_own_highest() -> None:
+    trials = made_trials("d")
+    drawn = table2.table2_table(study(*map(made_attempt, trials), trials=trials))
+    for _, row in drawn.groupby("row"):
+        assert row.loc[row["mean"].idxmin(), "level"] == 0
+        assert row.loc[row["mean"].idxmax(), "level"] == 1
+        assert row.loc[row["best"], "mean"].round(3).eq(row["mean"].round(3).max()).all()
+        assert row.loc[row["best"], "text"].str.startswith("<b>").all()
+
+
+def test_the_published_table_is_shown_digit_by_digit_and_missing_means_stay_missing() -> None:
+    # Amiri et al. 2020, Table II: SUS 80 % whole network 0.834 (0.056); five means of FUS 50 % are not in the text.
+    drawn = table2.table2_table(comparison.published_cells(published.table2(), width=published.WIDTH))
+    assert len(drawn) == 12 * 13
+    first = drawn.iloc[0]
+    assert first["row_label"] == "SUS, Amiri et al. 2020 80 %"
+    assert first["text"] == "<b>0.834</b><br><span style='font-size:11px'>(0.056)</span>"
+    assert (drawn["text"] == "–").sum() == 5
+    parameters = table2.parameter_rows(drawn)
+    assert parameters.loc[0, "trainable"] == 31_030_593
+    assert parameters.loc[1, "percent"].round(1) == 30.3
+
+
+def test_the_table_is_one_heatmap_with_text_and_one_trace_of_squares() -> None:
+    drawn = table2.table2_table(comparison.published_cells(published.table2(), width=published.WIDTH))
+    figure = table2.table2(drawn)
+    assert [trace.type for trace in figure.data] == ["heatmap", "scatter"]
+    assert sum(text != "" for text in np.asarray(figure.data[0].text).ravel()) == 12 * 13
+    assert len(figure.data[1].x) == 12 * 13
+    assert len(figure.layout.annotations) == 4  # a name per data set
+    assert set(figure.data[1].customdata[:, 0]) == {"published"}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("colours", ["red-green", "colour-blind safe"])
+def test_lowest_and_highest_have_the_ends_of_the_scale(colours: Any, dark: bool) -> None:
+    trials = made_trials("d")
+    figure = table2.table2(
+        table2.table2_table(study(*map(made_attempt, trials), trials=trials)), colours=colours, dark=dark
+    )
+    scale = figure.data[0].colorscale
+    assert (scale[2], scale[-1]) == ((0.5, SCALES[colours, dark][0]), (1.0, SCALES[colours, dark][-1]))
+    z = np.asarray(figure.data[0].z, dtype=float)
+    assert np.nanmin(z) == 0
+    assert np.nanmax(z) == 1
+
+
+def test_the_chosen_cell_is_framed_and_only_ours_can_be() -> None:
+    trials = made_trials("d", **PAIR)
+    ours = study(*map(made_attempt, trials), trials=trials)
+    theirs = comparison.beside(ours, comparison.published_cells(published.table2(), width=64, dataset="SUS"))
+    drawn = table2.table2_table(pd.concat([ours, theirs]))
+    figure = table2.table2(drawn, selected=("80 %", "contracting"))
+    assert len(figure.layout.shapes) == 1
+    assert set(drawn["dataset"]) == {"made images", "SUS, Amiri et al. 2020"}
+    assert set(theirs["strategy"]) == {"whole network", "contracting"}
+    assert set(theirs["fraction"]) == {80}
+
+
+def test_an_empty_table_gives_a_figure_that_says_so() -> None:
+    figure = table2.table2(pd.DataFrame())
+    assert "No trial" in figure.layout.annotations[0].text
+
+
+def facts(**changes: Any) -> dict[str, Any]:
+    data = {"name": "SUS", "kind": "folder", "images": 85, "compare_with": "SUS", "provenance": "SUS: real images."}
+    settings = {"width": 64, "image_size": 256, "max_epochs": 200, "patience": 20, "precision": "float32"}
+    return {
+        "data": {**data, **{key: changes[key] for key in changes if key not in settings}},
+        "settings": {**settings, **{key: changes[key] for key in changes if key in settings}},
+    }
+
+
+PAPER = {"sizes": published.SIZES, "width": published.WIDTH, "image_size": published.IMAGE_SIZE}
+
+
+def test_a_difference_is_shown_only_where_data_width_and_size_match() -> None:
+    assert comparison.why_no_difference(facts(), "dice", **PAPER) == ""
+    assert comparison.why_no_difference(facts(kind="simulated", width=16, image_size=128), "dice", **PAPER) == (
+        "No difference shown: these are simulated images made here, width 16 not 64, 128 not 256 pixels."
+    )
+    assert "84 images, not the 85 of SUS" in comparison.why_no_difference(facts(images=84), "dice", **PAPER)
+    assert "names no published data set" in comparison.why_no_difference(facts(compare_with=None), "dice", **PAPER)
+    assert "Dice only" in comparison.why_no_difference(facts(), "iou", **PAPER)
+
+
+def test_differences_are_ours_minus_published() -> None:
+    trials = made_trials("d", **PAIR)
+    ours = study(*[made_attempt(trial, dice=0.8) for trial in trials], trials=trials)
+    theirs = comparison.published_cells(published.table2(), width=64, dataset="SUS")
+    drawn = table2.table2_table(comparison.difference_cells(ours, theirs), kind="difference")
+    # SUS 80 % in Table II: whole network 0.834, contracting 0.823
+    assert list(drawn["text"]) == ["-0.034", "-0.023"]
+    assert drawn["level"].iloc[0] == 0
+
+
+def test_the_answer_names_test_means_only_of_complete_rows() -> None:
+    trials = made_trials("d", **PAIR)
+    attempts = [made_attempt(trial, dice=0.9 if trial.strategy == "contracting" else 0.8) for trial in trials]
+    done = answer.answer(study(*attempts, trials=trials))
+    assert "highest mean test Dice 0.900 (0.000) for **contracting**" in done
+    assert "Two folds: no test and no interval." in done
+    running = answer.answer(study(*attempts[:3], trials=trials))
+    assert "test Dice" not in running
+    assert "1 of 2 cells complete; by validation Dice so far" in running
+    assert answer.answer(pd.DataFrame()) == "No trial is planned yet."
+
+
+def test_a_run_without_its_process_is_called_interrupted() -> None:
+    now = {"state": "running", "alive": False, "trials": 28, "closed": 12, "failed": 1, "seconds": 200}
+    assert answer.progress_line(now) == "**interrupted** · **12 / 28** trainings · 1 crashed · took 3 min"
+    busy = {**now, "alive": True, "eta_seconds": 75, "phase": "training"}
+    assert answer.progress_line(busy) == "**running** · **12 / 28** trainings · 1 crashed · 75 s left · training"
+    trains = {"strategy": "contracting", "fraction": 80.0, "fold": 0, "epoch": 7}
+    assert answer.progress_line({**busy, "running": [trains]}).endswith("now contracting 80 % fold 0 (epoch 7)")
+
+
+def test_the_fold_plot_stands_beside_the_whole_network_and_waits_for_all_folds() -> None:
+    trials = made_trials("d", **PAIR)
+    plan = plan_of(trials)
+    whole = cells.fold_table(cells.trial_table(plan, attempts_of(*map(made_attempt, trials))))
+    table = folds.folds_table(whole, 80.0, "contracting")
+    assert list(table["strategy"]) == ["contracting"] * 2 + ["whole network"] * 2
+    assert len(folds.folds(table).data) == 2
+    part = cells.fold_table(cells.trial_table(plan, attempts_of(*map(made_attempt, trials[:3]))))
+    waiting = folds.folds_table(part, 80.0, "contracting")
+    assert not len(waiting)
+    assert "when all folds" in folds.folds(waiting).layout.annotations[0].text
+
+
+def test_curves_have_training_validation_and_best_epoch_per_fold() -> None:
+    trials = made_trials("d", strategies=("contracting",), fractions=(80,))
+    attempts = [made_attempt(trial) for trial in trials]
+    epochs = pd.DataFrame(
+        [{"id": done.trial.id, "number": 1, **vars(epoch)} for done in attempts for epoch in done.epochs]
+    )
+    table = curves.curves_table(epochs, cells.trial_table(plan_of(trials), attempts_of(*attempts)))
+    assert len(table) == 2 * 15
+    assert list(table.loc[table["best"], "epoch"]) == [done.best_epoch for done in attempts]
+    assert [trace.name for trace in curves.curves(table).data[:3]] == [
+        "fold 0, training", "fold 0, validation", "fold 0, best epoch",
+    ]  # fmt: skip
+    assert curves.curves(table.iloc[:0]).layout.annotations[0].text
+
+
+def test_outlines_are_yellow_and_cyan_and_keep_the_sources_proportions() -> None:
+    truth, prediction = np.zeros((2, 32, 32), np.uint8)
+    truth[4:12, 4:12], prediction[20:28, 20:28] = 1, 1
+    drawn = outlines.outlined(np.zeros((32, 32), np.uint8), truth, prediction, aspect=2.0, longest=400)
+    assert drawn.shape == (200, 400, 3)
+    above, below = drawn[:100], drawn[100:]
+    assert above[..., 0].max() > 200  # yellow has red
+    assert below[..., 0].max() < 100  # cyan has little
+    assert below[..., 2].max() > 200
+
+
+def test_a_frame_without_mask_stays_gray() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (16, 16), dtype=np.uint8)
+    drawn = outlines.outlined(image, np.zeros((16, 16), np.uint8))
+    assert np.array_equal(drawn[..., 0], drawn[..., 2])
+
+
+@given(draw.integers(1, 20))
+def test_packed_masks_come_back_as_they_were(side: int) -> None:
+    mask = np.random.default_rng(side).integers(0, 2, (side, side), dtype=np.uint8)
+    assert np.array_equal(outlines.unpack(np.packbits(mask).tobytes(), side), mask)
+
+
+def test_worst_and_best_images_are_different_ones() -> None:
+    trials = cells.trial_table(
+        plan := plan_of(made_trials("d", strategies=("block 9",), fractions=(80,), folds=(0,))),
+        attempts_of(made_attempt(made_trials("d", strategies=("block 9",), fractions=(80,), folds=(0,))[0])),
+    )
+    images = pd.DataFrame(
+        {"id": plan["id"].iloc[0], "number": 1, "image": list("abcde"), "dice": [0.5, 0.1, 0.9, 0.3, 0.7]}
+    )
+    table = outlines.extremes_table(images, trials, 4)
+    assert list(table["image"]) == ["b", "d", "c", "e"]
+    assert list(table["end"]) == ["worst", "worst", "best", "best"]
+
+
+def test_frames_are_filtered_and_sorted_by_coverage() -> None:
+    masks = np.zeros((3, 4, 4), np.uint8)
+    masks[0, :2], masks[1, :1] = 1, 1
+    table = frames.frames_table(
+        pd.DataFrame({"image": list("abc"), "group": ["x", "y", "x"], "source_width": 8, "source_height": 4}), masks
+    )
+    assert list(table["coverage"]) == [50, 25, 0]
+    assert list(frames.filtered(table, {"group": ["x"]}, "coverage")["image"]) == ["c", "a"]
+    assert list(frames.filtered(table, {"group": []}, "coverage", descending=True)["image"]) == ["a", "b", "c"]
+    assert "empty" in frames.caption(table.iloc[2])
+
+
+def test_table1_shows_a_range_where_folds_differ() -> None:
+    rows = [
+        {"fraction": 5.0, "fold": fold, "training": 6, "validation": 2, "test": test}
+        for fold, test in ((0, 33), (1, 32))
+    ]
+    assert frames.table1_table({"table1": rows}).to_dict("records") == [
+        {"part of the images": "5 %", "training": "6", "validation": "2", "test": "32 to 33", "folds": 2}
+    ]

@@ -1,0 +1,171 @@
+"""The one process that answers frames: restarted when it dies or hangs, gone with the server."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from dashboard.inference_worker import InferenceError, InferenceWorker
+from engine.errors import DataError, StoreError
+from tests.trained_store import STUDY, TrainedStore, disc, make_trained_store, png
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedStore:
+    return make_trained_store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def worker(trained: TrainedStore) -> Iterator[InferenceWorker]:
+    with InferenceWorker(str(trained.root), threads=1) as running:
+        yield running
+
+
+def pixels(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def test_no_process_before_the_first_request_and_none_after_close(trained: TrainedStore) -> None:
+    worker = InferenceWorker(str(trained.root))
+    assert worker.process_id is None
+    worker.close()
+    with pytest.raises(InferenceError, match="shutting down"):
+        worker.predict(STUDY, trained.bright.id, png(disc()))
+    assert worker.process_id is None
+
+
+def test_an_answer_holds_outline_mask_area_and_times(worker: InferenceWorker, trained: TrainedStore) -> None:
+    frame = disc()
+    answer = worker.predict(STUDY, trained.bright.id, png(frame))
+    mask, outlined = pixels(answer.mask), pixels(answer.outlined)
+    assert outlined.shape == (96, 128, 3)
+    assert set(np.unique(mask)) == {0, 255}
+    assert answer.area_pixels == (mask == 255).sum()
+    assert abs(answer.area_pixels / (frame > 128).sum() - 1) < 0.1
+    assert (answer.height, answer.width) == (96, 128)
+    assert list(answer.milliseconds) == ["decode", "network", "draw"]
+    assert answer.scaled_range is None
+
+
+def test_a_process_killed_at_work_is_started_anew_and_the_request_answered(
+    worker: InferenceWorker, trained: TrainedStore
+) -> None:
+    before = worker.predict(STUDY, trained.bright.id, png(disc()))
+    first = worker.process_id
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)  # it takes the request and cannot answer
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(worker.predict, STUDY, trained.bright.id, png(disc()))
+        time.sleep(0.3)
+        assert not answer.done()
+        os.kill(first, signal.SIGKILL)
+        assert answer.result(timeout=60).mask == before.mask
+    assert worker.process_id not in (None, first)
+
+
+def test_a_process_that_hangs_is_ended_and_the_next_request_answered(
+    worker: InferenceWorker, trained: TrainedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.predict(STUDY, trained.bright.id, png(disc()))
+    first = worker.process_id
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    with monkeypatch.context() as impatient:
+        impatient.setattr(worker, "_timeout_seconds", 0.3)
+        with pytest.raises(InferenceError, match="no answer within"):
+            worker.predict(STUDY, trained.bright.id, png(disc()))
+    assert not psutil.pid_exists(first)
+    assert worker.predict(STUDY, trained.bright.id, png(disc())).area_pixels > 0
+
+
+def test_many_users_share_the_process(worker: InferenceWorker, trained: TrainedStore) -> None:
+    frames = [png(disc(radius=radius)) for radius in (10, 20, 30)] * 4
+    trials = [trained.bright.id, trained.dark.id, trained.scratch.id, trained.bright.id] * 3
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda pair: worker.predict(STUDY, *pair), zip(trials, frames, strict=True)))
+    for trial, frame, answer in zip(trials, frames, answers, strict=True):
+        assert answer.mask == worker.predict(STUDY, trial, frame).mask
+
+
+def test_16_bit_frames_are_scaled_and_say_so(worker: InferenceWorker, trained: TrainedStore) -> None:
+    answer = worker.predict(STUDY, trained.bright.id, png(disc().astype(np.uint16) * 16))
+    assert answer.scaled_range == (320, 3680)
+    assert answer.area_pixels > 0
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (b"", "not a PNG"),
+        (b"GIF89a nothing", "not a PNG"),
+        (png(disc())[:300], "truncated or damaged"),
+        (png(np.zeros((4001, 5000), np.uint8)), "5000 x 4001 pixels"),
+    ],
+)
+def test_what_is_no_frame_is_said_in_one_line(
+    worker: InferenceWorker, trained: TrainedStore, frame: bytes, message: str
+) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        worker.predict(STUDY, trained.bright.id, frame)
+    assert len(caught.value.problems) == 1
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_trial_is_a_store_error_and_the_process_goes_on(
+    worker: InferenceWorker, trained: TrainedStore
+) -> None:
+    before = worker.predict(STUDY, trained.bright.id, png(disc()))
+    process = worker.process_id
+    with pytest.raises(StoreError, match="no trial 'nonsense'"):
+        worker.predict(STUDY, "nonsense", png(disc()))
+    assert worker.predict(STUDY, trained.bright.id, png(disc())).mask == before.mask
+    assert worker.process_id == process
+
+
+def test_warming_returns_at_once_and_says_nothing_of_problems(worker: InferenceWorker, trained: TrainedStore) -> None:
+    begun = time.monotonic()
+    worker.warm(STUDY, trained.bright.id)
+    worker.warm(STUDY, "nonsense")
+    assert time.monotonic() - begun < 0.2
+    assert worker.predict(STUDY, trained.bright.id, png(disc())).area_pixels > 0
+
+
+def test_the_process_is_gone_with_a_killed_server_which_never_loads_torch(trained: TrainedStore) -> None:
+    program = """
+        import sys, time
+        from dashboard.inference_worker import InferenceWorker
+        if __name__ == "__main__":
+            worker = InferenceWorker(sys.argv[1], threads=1)
+            worker.predict(sys.argv[2], sys.argv[3], open(sys.argv[4], "rb").read())
+            assert "torch" not in sys.modules
+            print(worker.process_id, flush=True)
+            time.sleep(60)
+    """
+    script = trained.root / "server.py"
+    script.write_text(textwrap.dedent(program))
+    frame = trained.root / "frame.png"
+    frame.write_bytes(png(disc()))
+    project = Path(__file__).resolve().parents[1]
+    with subprocess.Popen(
+        [sys.executable, str(script), str(trained.root), STUDY, trained.bright.id, str(frame)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(project)},
+    ) as server:
+        assert server.stdout is not None
+        process = psutil.Process(int(server.stdout.readline()))
+        server.kill()
+    gone, alive = psutil.wait_procs([process], timeout=10)
+    assert gone
+    assert not alive

@@ -1,0 +1,248 @@
+"""Start weights: made once, found again, checked when they come from a user's file."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from engine import pretraining
+from engine.errors import WeightsError
+from engine.models.unet import UNet
+from engine.natural_images import natural_images
+from engine.pretraining import (
+    StartWeights,
+    draw_held_out,
+    learning_rate,
+    load_start_weights,
+    load_weights_file,
+    start_weights,
+)
+from engine.study_settings import ModelSettings, StartSettings
+
+MODEL = ModelSettings(width=4, image_size=32)
+TINY = StartSettings(images=20, batches=12, batch_size=2)
+
+
+def make(settings: StartSettings, cache: Path, model: ModelSettings = MODEL) -> StartWeights:
+    return start_weights(settings, model, cache)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> StartWeights:
+    """The weights of TINY, made once for the tests that only compare with them."""
+    return make(TINY, tmp_path_factory.mktemp("cache"))
+
+
+def names_in(cache: Path) -> list[str]:
+    return sorted(path.suffix for path in cache.rglob("*") if path.is_file())
+
+
+def test_start_weights_are_made_described_and_kept(tmp_path: Path) -> None:
+    made = make(TINY, tmp_path)
+    assert made.path.parent == tmp_path / "start_weights"
+    assert names_in(tmp_path) == [".json", ".safetensors"]
+    assert made.own_dice is not None
+    assert made.own_loss is not None
+    assert 0 <= made.own_dice <= 1
+    assert made.description.startswith("pre-trained on 18 natural-like images made here; Dice ")
+    assert "on 2 held-out ones" in made.description
+    assert json.loads(made.path.with_suffix(".json").read_text())["sha256"] == made.sha256
+    UNet(MODEL.width).load_state_dict(load_start_weights(made.path), strict=True)
+
+
+def test_weights_that_have_not_learned_their_own_task_are_said_to_be_so(tmp_path: Path) -> None:
+    made = make(replace(TINY, batches=1), tmp_path)
+    assert "has not learned its own task" in made.description
+
+
+def test_the_same_recipe_is_found_and_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make(TINY, tmp_path)
+    monkeypatch.setattr(pretraining, "_pretrain", None)
+    assert make(TINY, tmp_path) == first
+
+
+@pytest.mark.parametrize(
+    ("settings", "model"),
+    [
+        (replace(TINY, seed=1), MODEL),
+        (replace(TINY, images=30), MODEL),
+        (replace(TINY, batches=13), MODEL),
+        (replace(TINY, batch_size=3), MODEL),
+        (TINY, replace(MODEL, width=2)),
+        (TINY, replace(MODEL, image_size=16)),
+    ],
+)
+def test_another_recipe_gives_other_weights(
+    settings: StartSettings, model: ModelSettings, tiny: StartWeights, tmp_path: Path
+) -> None:
+    other = make(settings, tmp_path, model)
+    assert other.path.name != tiny.path.name
+    assert other.sha256 != tiny.sha256
+
+
+def test_the_same_recipe_made_twice_gives_the_same_bits_and_leaves_the_global_stream_alone(
+    tiny: StartWeights, tmp_path: Path
+) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    assert make(TINY, tmp_path).sha256 == tiny.sha256
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_pre_training_learns(tmp_path: Path) -> None:
+    short = make(replace(TINY, images=60, batches=1), tmp_path)
+    longer = make(replace(TINY, images=60, batches=150), tmp_path)
+    assert short.own_loss is not None
+    assert longer.own_loss is not None
+    assert longer.own_loss < 0.8 * short.own_loss
+
+
+def test_progress_rises_to_one_and_names_the_batch(tmp_path: Path) -> None:
+    heard: list[tuple[float, str]] = []
+    start_weights(TINY, MODEL, tmp_path, lambda part, text: heard.append((part, text)))
+    parts = [part for part, _ in heard]
+    assert parts == sorted(parts)
+    assert parts[-1] == 1
+    assert any("batch 10 of 12, loss 0." in text for _, text in heard)
+
+
+def test_an_interrupted_making_leaves_nothing_behind(tmp_path: Path) -> None:
+    def interrupt(part: float, text: str) -> None:
+        if "batch" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start_weights(TINY, MODEL, tmp_path, interrupt)
+    assert names_in(tmp_path) == []
+
+
+def test_an_interrupted_writing_leaves_no_half_file_and_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(KeyboardInterrupt):
+            make(TINY, tmp_path)
+    assert names_in(tmp_path) == []
+    make(TINY, tmp_path)
+    assert names_in(tmp_path) == [".json", ".safetensors"]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+@pytest.mark.parametrize("damage", ["truncated", "gone"])
+def test_damaged_weights_in_the_cache_are_made_again(suffix: str, damage: str, tmp_path: Path) -> None:
+    first = make(TINY, tmp_path)
+    victim = first.path.with_suffix(suffix)
+    if damage == "gone":
+        victim.unlink()
+    else:
+        victim.write_bytes(victim.read_bytes()[:-20])
+    again = make(TINY, tmp_path)
+    assert again.sha256 == first.sha256
+    assert pretraining.hash_of_tensors(load_file(again.path)) == first.sha256
+
+
+def write_weights(path: Path, width: int = MODEL.width) -> dict[str, torch.Tensor]:
+    tensors = UNet(width).state_dict()
+    save_file(tensors, path)
+    return tensors
+
+
+def test_weights_of_a_users_file_are_taken_as_they_are(tmp_path: Path) -> None:
+    tensors = write_weights(tmp_path / "mine.safetensors")
+    made = make(StartSettings(kind="file", file=str(tmp_path / "mine.safetensors")), tmp_path / "cache")
+    loaded = load_start_weights(made.path)
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
+    assert (made.own_dice, made.own_loss) == (None, None)
+    assert made.description == "weights of the file mine.safetensors"
+
+
+def test_a_file_of_another_width_names_the_tensor_both_shapes_and_the_remedy(tmp_path: Path) -> None:
+    write_weights(tmp_path / "wide.safetensors", width=8)
+    with pytest.raises(WeightsError) as caught:
+        load_weights_file(tmp_path / "wide.safetensors", MODEL)
+    assert (
+        "wide.safetensors: tensor 'block1.0.weight' has shape (8, 1, 3, 3), unet of width 4 expects (4, 1, 3, 3); "
+        "set model.width to the file's width or choose another file"
+    ) in caught.value.problems
+
+
+def test_missing_unknown_and_infinite_tensors_are_all_reported_at_once(tmp_path: Path) -> None:
+    tensors = dict(UNet(MODEL.width).state_dict())
+    tensors["extra"] = tensors.pop("block1.0.bias")
+    tensors["output.bias"] = torch.tensor([float("nan")])
+    save_file(tensors, tmp_path / "odd.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        load_weights_file(tmp_path / "odd.safetensors", MODEL)
+    text = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 3
+    assert "'block1.0.bias' (4,) is missing" in text
+    assert "unknown tensor 'extra' (4,)" in text
+    assert "'output.bias' (torch.float32) holds values that are not finite numbers" in text
+
+
+def test_a_file_that_is_not_safetensors_is_refused_without_running_it(tmp_path: Path) -> None:
+    torch.save(UNet(MODEL.width).state_dict(), tmp_path / "pickled.pt")
+    with pytest.raises(WeightsError, match=r"pickled\.pt: not a readable safetensors file .* write one with"):
+        load_weights_file(tmp_path / "pickled.pt", MODEL)
+
+
+def write_folder(folder: Path, seed: int) -> None:
+    """Twelve images of four groups in the layout with a manifest."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    rows = ["image,mask,group"]
+    for index, (image, mask) in enumerate(zip(*natural_images(12, 32, seed), strict=True)):
+        Image.fromarray(image).save(folder / "images" / f"{index}.png")
+        Image.fromarray(mask * 255).save(folder / "masks" / f"{index}.png")
+        rows.append(f"images/{index}.png,masks/{index}.png,patient {index // 3}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+
+
+def test_a_folder_of_images_pre_trains_and_is_found_by_its_content(tmp_path: Path) -> None:
+    for name, seed in (("fruit", 0), ("copy", 0), ("other", 1)):
+        write_folder(tmp_path / name, seed)
+    made, copy, other = (
+        make(replace(TINY, kind="folder", folder=str(tmp_path / name)), tmp_path / "cache")
+        for name in ("fruit", "copy", "other")
+    )
+    assert made.description.startswith("pre-trained on 9 images of fruit; Dice ")
+    assert "on 3 held-out ones" in made.description
+    assert copy == made
+    assert other.sha256 != made.sha256
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_missing_file_or_folder_is_named(kind: str, tmp_path: Path) -> None:
+    settings = StartSettings(kind=kind, **{kind: str(tmp_path / "nowhere")})  # type: ignore[arg-type]
+    with pytest.raises(WeightsError, match=rf"start_weights\.{kind}: '.*nowhere' is no {kind}"):
+        make(settings, tmp_path)
+
+
+def test_held_out_images_are_a_tenth_and_never_share_a_group() -> None:
+    groups = np.repeat(np.arange(25), 4).astype(str)
+    held_out = draw_held_out(groups, seed=0)
+    assert held_out.sum() == 12  # whole groups of 4 until 10 of 100 are reached
+    assert not set(groups[held_out]) & set(groups[~held_out])
+
+
+def test_two_images_suffice_and_one_does_not() -> None:
+    assert draw_held_out(np.array(["a", "b"]), seed=0).sum() == 1
+    with pytest.raises(WeightsError, match="of one group; add a second"):
+        draw_held_out(np.array(["a"]), seed=0)
+
+
+def test_the_learning_rate_rises_over_a_tenth_and_falls_to_nothing() -> None:
+    assert learning_rate(0.05) == pytest.approx(0.5 * pretraining.PEAK_LEARNING_RATE)
+    assert learning_rate(0.1) == pytest.approx(pretraining.PEAK_LEARNING_RATE)
+    assert learning_rate(0.55) == pytest.approx(0.5 * pretraining.PEAK_LEARNING_RATE)
+    assert learning_rate(1.0) == pytest.approx(0, abs=1e-12)

@@ -1,0 +1,210 @@
+"""A study under a real Ray: run, stopped, killed, resumed, crashed."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from engine import search
+from engine.errors import StoreError
+from engine.progress import Progress
+from engine.store import Lease, Store
+from engine.study_settings import DataSettings, FoldSettings, ModelSettings, StartSettings, Study, TrainingSettings
+from engine.trial import Trial
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]  # Ray's own warnings are not ours to fix
+
+STUDY = Study(
+    name="small",
+    question="does it run?",
+    model=ModelSettings(width=2, image_size=32),
+    data=DataSettings(kind="simulated", images=15),
+    start_weights=StartSettings(images=20, batches=4),
+    strategies=("whole network", "block 9"),
+    fractions=(80.0,),
+    folds=FoldSettings(of=5, run=(0, 1)),
+    training=TrainingSettings(max_epochs=2, batches_per_epoch=2),
+)
+FILE = """
+name: small
+model: {width: 2, image_size: 32}
+data: {kind: simulated, images: 15}
+start_weights: {images: 20, batches: 4}
+strategies: [whole network, block 9, block 1]
+fractions: [80]
+folds: {of: 5, run: [0, 1, 2, 3, 4]}
+training: {max_epochs: 60, batches_per_epoch: 20, patience: 60}
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of data and start weights that the tests of this file share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_a_study_runs_once_and_extends_by_what_is_missing(tmp_path: Path, cache: Path) -> None:
+    store, told = Store.at(tmp_path), list[dict[str, Any]]()
+    counts = search.run(STUDY, store, cache, lambda progress: told.append(dict(progress)))
+    assert counts == {"trials": 4, "closed": 4, "failed": 0}
+    assert {row["state"] for row in told} == {"preparing", "running", "finished"}
+    assert max(len(row["running"]) for row in told) >= 1
+    first = store.attempts("small")
+    assert sorted(first["id"]) == sorted(store.plan("small")["id"])
+    assert (first["frozen_hash_before"] == first["frozen_hash_after"]).all()
+    assert store.has_weights("small") == set(first["id"])
+    assert store.start_weights("small", store.facts("small")["start_weights"]["sha256"]).is_file()
+
+    told.clear()
+    assert search.run(STUDY, store, cache, lambda progress: told.append(dict(progress)))["closed"] == 4
+    assert not any(row["running"] for row in told)
+    assert len(store.attempts("small")) == 4
+
+    wider = replace(STUDY, strategies=("whole network", "block 9", "from scratch"))
+    assert search.run(wider, store, cache)["closed"] == 6
+    after = store.attempts("small")
+    assert len(after) == 6
+    assert set(first["id"]) < set(after["id"])
+    assert set(after.loc[~after["id"].isin(first["id"]), "strategy"]) == {"from scratch"}
+
+
+def test_a_trial_that_crashes_is_stored_with_its_traceback_tried_again_and_does_not_stop_the_study(
+    tmp_path: Path, cache: Path
+) -> None:
+    store = Store.at(tmp_path)
+    _, portion, trials, _ = search.prepare(
+        replace(STUDY, strategies=("block 9", "from scratch")), cache, lambda *_: None
+    )
+    progress = Progress(listen=lambda _: None)
+    progress.begin(trials, set(), 2)
+    work = {
+        "root": str(tmp_path),
+        "study": "s",
+        "cache": str(cache),
+        "start_weights": str(tmp_path / "gone.safetensors"),
+    }
+    with search._ray(portion, None):
+        search._tune(trials, work, portion, store, "s", progress)
+    attempts = store.attempts("s")
+    crashed = attempts[attempts["strategy"] == "block 9"]
+    assert sorted(crashed["number"]) == [1, 1, 2, 2]
+    assert set(crashed["state"]) == {"error"}
+    assert crashed["error"].str.contains("gone.safetensors").all()
+    assert set(attempts.loc[attempts["strategy"] == "from scratch", "state"]) == {"completed"}
+    assert (progress.closed, progress.failed) == (2, 2)
+
+
+@pytest.fixture
+def driver(tmp_path: Path, cache: Path) -> Iterator["subprocess.Popen[str]"]:
+    """`whichlayers run` as a process of its own, on a study of fifteen trials."""
+    (tmp_path / "small.yaml").write_text(FILE)
+    process = start(tmp_path, cache)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def start(folder: Path, cache: Path) -> "subprocess.Popen[str]":
+    """The command, with its output kept in `folder`."""
+    command = [
+        sys.executable,
+        "-m",
+        "whichlayers",
+        "run",
+        str(folder / "small.yaml"),
+        "--store",
+        str(folder / "results"),
+    ]
+    with (folder / f"output-{time.monotonic_ns()}").open("w") as output:
+        return subprocess.Popen([*command, "--cache", str(cache)], stdout=output, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_attempts(store: Store, number: int, process: "subprocess.Popen[str]") -> None:
+    """Until `number` attempts are stored; fails when the process ends before or after three minutes."""
+    deadline = time.monotonic() + 180
+    while "small" not in store.studies() or len(store.attempts("small")) < number:
+        assert process.poll() is None, f"the run ended early with {process.returncode}"
+        assert time.monotonic() < deadline, "no attempt was stored in time"
+        time.sleep(0.1)
+
+
+def test_kill_9_of_the_driver_loses_nothing_and_the_next_run_goes_on(
+    tmp_path: Path, cache: Path, driver: "subprocess.Popen[str]"
+) -> None:
+    store = Store.at(tmp_path / "results")
+    wait_for_attempts(store, 3, driver)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert not store.progress("small")["alive"]
+    deadline = time.monotonic() + 60
+    while any("ImplicitFunc" in line for line in command_lines()) and time.monotonic() < deadline:
+        time.sleep(0.2)  # workers notice that their driver is gone
+    before = store.attempts("small")
+    assert 3 <= len(before) < 15
+
+    second = start(tmp_path, cache)
+    wait_for_attempts(store, len(before) + 2, second)
+    second.send_signal(signal.SIGINT)  # and Ctrl-C stops it cleanly
+    assert second.wait(60) == 130
+    assert store.progress("small")["state"] == "stopped"
+    after = store.attempts("small")
+    pd_before, pd_after = before.set_index("id"), after.set_index("id")
+    assert set(pd_before.index) < set(pd_after.index)
+    assert (pd_after.loc[pd_before.index, "started"] == pd_before["started"]).all()  # nothing was run again
+    assert set(after["state"]) == {"completed"}
+    with Lease(store.files, "small"):
+        pass  # nobody holds it any more
+
+
+def test_a_worker_that_is_killed_is_recorded_and_its_trial_is_tried_again(
+    tmp_path: Path, driver: "subprocess.Popen[str]"
+) -> None:
+    store = Store.at(tmp_path / "results")
+    wait_for_attempts(store, 1, driver)
+    workers = [
+        process
+        for process in psutil.Process(driver.pid).children(recursive=True)
+        if "ImplicitFunc" in " ".join(line(process))
+    ]
+    assert workers
+    workers[0].kill()
+    deadline = time.monotonic() + 120
+    while not (store.attempts("small")["state"] == "error").any():
+        assert time.monotonic() < deadline, "the dead worker's attempt was not recorded"
+        time.sleep(0.2)
+    dead = store.attempts("small").query("state == 'error'").iloc[0]
+    assert "the worker died" in dead["error"]
+    while store.attempts("small").query("id == @dead.id and state == 'completed'").empty:
+        assert time.monotonic() < deadline, "the trial was not tried again"
+        time.sleep(0.2)
+    with pytest.raises(StoreError, match="is being run by process"):
+        Lease(store.files, "small").__enter__()
+
+
+def line(process: psutil.Process) -> list[str]:
+    """Command line of a process, [] where it is gone."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def command_lines() -> list[str]:
+    """Command lines of all processes."""
+    return [" ".join(line(process)) for process in psutil.process_iter()]
+
+
+def test_a_trial_survives_the_way_to_a_worker() -> None:
+    from dataclasses import asdict
+
+    from tests.made import trial
+
+    first: Trial = trial("blocks 1,9", start_weights=None)
+    assert search.trial_of({**asdict(first), "units": list(first.units)}) == first

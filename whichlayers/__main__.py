@@ -1,0 +1,5 @@
+"""`python -m whichlayers` is the command `whichlayers`."""
+
+from whichlayers.cli import main
+
+main()

@@ -1,0 +1,285 @@
+"""The command line: check data, run studies, serve the dashboard. Heavy libraries load with their command."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import platformdirs
+import typer
+from rich.console import Console
+
+from engine.architectures import UNITS, strategy_table
+from engine.errors import StoreError, StudyFileError, WhichLayersError
+
+if TYPE_CHECKING:
+    from engine.study_settings import Study
+
+app = typer.Typer(
+    name="whichlayers",
+    help="Which layers of a trained network should be fine-tuned for another kind of image?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+StoreFolder = Annotated[str, typer.Option("--store", envvar="WHICHLAYERS_STORE", help="Folder of results.")]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option("--cache", envvar="WHICHLAYERS_CACHE", help="Folder of decoded images and start weights."),
+]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the dashboard.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; another than this machine's own has no sign-in.")]
+Prefix = Annotated[str, typer.Option(help="Path under which a reverse proxy serves the dashboard, such as /layers.")]
+
+
+@app.command()
+def strategies(
+    model: Annotated[str, typer.Option(help=f"Network: {', '.join(UNITS)}.")] = "unet",
+    width: Annotated[int, typer.Option(min=1, help="Filters in block 1.")] = 64,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List the strategies of a network with how many parameters each one trains."""
+    rows = strategy_table(model, width)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    from rich.table import Table
+
+    table = Table(title=f"{model}, width {width}: {rows[0]['total_parameters']:,} parameters")
+    table.add_column("strategy")
+    table.add_column("trainable parameters", justify="right")
+    table.add_column("part", justify="right")
+    for row in rows:
+        table.add_row(str(row["strategy"]), f"{row['trainable_parameters']:,}", f"{100 * float(row['fraction']):.1f} %")
+    Console().print(table)
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder of images and masks.")],
+    mask: Annotated[str, typer.Option(help="Manifest column whose mask is learned.")] = "mask",
+    where: Annotated[
+        list[str] | None, typer.Option(help="Keep only rows where COLUMN=VALUE[,VALUE]; may be given again.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look through a folder: counts, sizes, masks, near-duplicates, and every problem with its remedy."""
+    from engine.datasets.check import check as look_through
+
+    report = look_through(folder, mask=mask, where=_conditions(where or []))
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), indent=1))
+    else:
+        report.render(Console())
+    if report.problems:
+        raise typer.Exit(USER_MISTAKE)
+
+
+@app.command()
+def run(
+    study_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Study file.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of images; takes the place of the study file's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study; takes the place of the study file's.")] = None,
+    store: StoreFolder = "results",
+    cache: CacheFolder = None,
+    address: Annotated[
+        str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to run on; without it, this machine.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials and their number; run nothing.")] = False,
+    serve_too: Annotated[
+        bool, typer.Option("--serve", help="Open the dashboard at once and keep it afterwards.")
+    ] = False,
+    port: Port = 8501,
+) -> None:
+    """Run what is missing of a study. Ctrl-C stops; the same command goes on from there."""
+    begun = time.monotonic()
+    study = _study(study_file, data, name)
+    if dry_run:
+        _show_plan(study, _cache(cache))
+        return
+    server = _serve_beside(store, _cache(cache), port) if serve_too else None
+    try:
+        try:
+            _run(study, store, _cache(cache), address, begun)
+        except KeyboardInterrupt:
+            typer.echo("Stopped. What was finished is stored; the same command goes on from there.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        if server is not None:
+            typer.echo("The dashboard stays open; Ctrl-C closes it.")
+            with suppress(KeyboardInterrupt):
+                server.wait()
+    finally:
+        if server is not None:
+            server.send_signal(signal.SIGINT)
+            try:
+                server.wait(15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+@app.command()
+def results(
+    study: Annotated[str | None, typer.Argument(help="Name of a study; without it, a line for each.")] = None,
+    store: StoreFolder = "results",
+    as_csv: Annotated[bool, typer.Option("--csv", help="The cells as CSV, for programs.")] = False,
+) -> None:
+    """Print a study's Table II and its paired differences."""
+    from engine.store import Store
+    from whichlayers.report import cells, print_report
+
+    kept = Store.at(store)
+    if study is None:
+        names = kept.studies()
+        if not names:
+            raise StoreError(f"no study in {store} yet; whichlayers run STUDY.yaml makes one")
+        for name in names:
+            progress = kept.progress(name)
+            counts = f"{progress.get('closed', 0)}/{progress.get('trials', 0)} trials"
+            typer.echo(f"{name}: {progress.get('state', 'begun')}, {counts}")
+        return
+    kept.study_text(study)  # says which studies there are where this one is not
+    if as_csv:
+        from dashboard.figures.cells import for_file
+
+        typer.echo(for_file(cells(kept, study)), nl=False)
+    else:
+        print_report(kept, study, Console())
+
+
+@app.command()
+def health(
+    port: Port = 8501, prefix: Prefix = "", host: Annotated[str, typer.Option(help="Address to ask.")] = "127.0.0.1"
+) -> None:
+    """Tell whether a dashboard answers on a port of this machine: exit code 0 if so."""
+    from dashboard.server import is_healthy
+
+    if not is_healthy(host, port, prefix):
+        typer.echo(f"no dashboard answers on {host}:{port}{prefix}", err=True)
+        raise typer.Exit(1)
+    typer.echo("ok")
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8501,
+    prefix: Prefix = "",
+    store: StoreFolder = "results",
+    cache: CacheFolder = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = False,
+) -> None:
+    """Serve the dashboard: results, images and live inference on one port."""
+    from dashboard.server import serve as serve_dashboard
+
+    serve_dashboard(host=host, port=port, prefix=prefix, store=store, cache=_cache(cache), open_browser=browser)
+
+
+def main() -> NoReturn:
+    """Run the command line: 0 done, 2 the user's mistake (a line per problem), 130 stopped by Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        app()
+    except WhichLayersError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        sys.exit(USER_MISTAKE)
+    sys.exit(0)
+
+
+def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
+    """The study file with what the command line puts in its place."""
+    from engine.config import load
+
+    study = load(study_file)
+    if data is not None:
+        study = replace(study, data=replace(study.data, kind="folder", folder=str(data)))
+    if name is not None:
+        study = replace(study, name=name)
+    if study.data.kind == "folder" and study.data.folder is None:
+        raise StudyFileError(f"{study_file}: no images named; write 'data: {{folder: ...}}' or give --data FOLDER")
+    return study
+
+
+def _run(study: "Study", store: str, cache: Path, address: str | None, begun: float) -> None:
+    from engine.search import run as search
+    from engine.store import Store
+    from whichlayers.progress import duration, show_progress
+    from whichlayers.report import print_report
+
+    results = Store.at(store)
+    with show_progress(study.name) as listen:
+        counts = search(study, results, cache, listen, address=address)
+    seconds = time.monotonic() - begun
+    print_report(results, study.name, Console())
+    where = "" if store == "results" else f" --store {store}"
+    typer.echo(
+        f"{counts['closed']} of {counts['trials']} trials done, {counts['failed']} failed, "
+        f"in {duration(seconds)}. Look at them: whichlayers serve{where}"
+    )
+
+
+def _show_plan(study: "Study", cache: Path) -> None:
+    """Print how many trials a study has, without start weights, which take a while."""
+    from engine import study as planning
+    from engine.datasets import open_dataset
+    from engine.hardware import share, this_machine
+
+    portion = share(this_machine(), study.resources, study.model, study.training.precision)
+    dataset = open_dataset(study.data, study.model.image_size, cache)
+    trials = planning.plan(study, dataset, "to be made", portion)
+    axes = {
+        "strategies": len({trial.strategy for trial in trials}),
+        "fractions": len(study.fractions),
+        "learning rates": len(study.learning_rates),
+        "folds": len(study.folds.run),
+        "seeds": len(study.seeds),
+    }
+    product = " x ".join(f"{count} {axis}" for axis, count in axes.items())
+    typer.echo(f"{study.name}: {dataset.provenance}")
+    typer.echo(f"{len(trials)} trials = {product}")
+    typer.echo(f"{portion.at_once} at once on {portion.device}, {portion.precision}")
+    typer.echo(planning.split_sizes(study, dataset).to_string(index=False))
+
+
+def _serve_beside(store: str, cache: Path, port: int) -> "subprocess.Popen[bytes]":
+    """The dashboard as a process of its own, so that training does not slow it down.
+
+    Raises WhichLayersError at once where the port is taken.
+    """
+    from dashboard.server import free_socket
+
+    free_socket("127.0.0.1", port).close()
+    arguments = [
+        sys.executable,
+        "-m",
+        "whichlayers",
+        "serve",
+        "--store",
+        store,
+        "--cache",
+        str(cache),
+        "--port",
+        str(port),
+    ]
+    return subprocess.Popen([*arguments, "--browser"], start_new_session=True)
+
+
+def _cache(folder: Path | None) -> Path:
+    return folder if folder is not None else platformdirs.user_cache_path("whichlayers")
+
+
+def _conditions(texts: Sequence[str]) -> dict[str, list[str]]:
+    """`label=benign,malignant` as {"label": ["benign", "malignant"]}."""
+    wrong = [text for text in texts if "=" not in text]
+    if wrong:
+        raise StudyFileError([f"--where {text}: expected COLUMN=VALUE, such as label=benign" for text in wrong])
+    return {text.split("=", 1)[0]: text.split("=", 1)[1].split(",") for text in texts}

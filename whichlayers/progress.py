@@ -1,0 +1,71 @@
+"""Progress of a run in the terminal: a bar where there is one, else a line per change."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+
+@contextmanager
+def show_progress(study: str, console: Console | None = None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A listener for `engine.search.run` that draws n/N, failures, what runs, time and ETA."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(study, console)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[left]}"), console=console, transient=False) as bar:
+        task = bar.add_task(study, total=1.0, count="", left="")
+        yield lambda progress: _draw(bar, task, study, progress)
+
+
+def duration(seconds: float) -> str:
+    """`1 h 12 min`, `3 min 20 s` or `45 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _draw(bar: Progress, task: TaskID, study: str, progress: Mapping[str, Any]) -> None:
+    if progress["state"] == "preparing":
+        bar.update(task, description=f"{study}: {progress['phase']}", total=1.0, completed=progress["fraction"])
+        return
+    failed = f", {progress['failed']} failed" if progress["failed"] else ""
+    eta = progress["eta_seconds"]
+    bar.update(
+        task,
+        description=f"{study}: {_now(progress)}",
+        total=max(progress["trials"], 1),
+        completed=progress["closed"],
+        count=f"{progress['closed']}/{progress['trials']} trials{failed}",
+        left="" if eta is None else f"{duration(eta)} left",
+    )
+
+
+def _now(progress: Mapping[str, Any]) -> str:
+    running = progress["running"]
+    if progress["state"] != "running" or not running:
+        return str(progress["phase"] or progress["state"])
+    first = running[0]
+    more = f" and {len(running) - 1} more" if len(running) > 1 else ""
+    return f"{first['strategy']}, {first['fraction']:g} %, fold {first['fold']}{more}"
+
+
+def _lines(study: str, console: Console) -> Callable[[Mapping[str, Any]], None]:
+    said = {"line": ""}
+
+    def listen(progress: Mapping[str, Any]) -> None:
+        if progress["state"] == "preparing":
+            line = f"{study}: {progress['phase'].split(':')[0]}, {int(progress['fraction'] * 10) * 10} %"
+        else:
+            failed = f", {progress['failed']} failed" if progress["failed"] else ""
+            counts = f", {progress['closed']}/{progress['trials']} trials{failed}" if progress["trials"] else ""
+            line = f"{study}: {progress['state']}{counts}"
+        if line != said["line"]:
+            eta = progress["eta_seconds"]
+            console.print(line + ("" if eta is None else f", {duration(eta)} left"), highlight=False)
+            said["line"] = line
+
+    return listen
