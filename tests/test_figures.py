@@ -244,9 +244,9 @@ def test_the_answer_names_test_means_only_of_complete_rows() -> None:
 
 def test_a_run_without_its_process_is_called_interrupted() -> None:
     now = {"state": "running", "alive": False, "trials": 28, "closed": 12, "failed": 1, "seconds": 200}
-    assert answer.progress_line(now) == "**interrupted** · **12 / 28** trainings · 1 crashed · took 3 min"
+    assert answer.progress_line(now) == "**interrupted** · **12 / 28** trials · 1 crashed · took 3 min"
     busy = {**now, "alive": True, "eta_seconds": 75, "phase": "training"}
-    assert answer.progress_line(busy) == "**running** · **12 / 28** trainings · 1 crashed · 75 s left · training"
+    assert answer.progress_line(busy) == "**running** · **12 / 28** trials · 1 crashed · 75 s left · training"
     trains = {"strategy": "contracting", "fraction": 80.0, "fold": 0, "epoch": 7}
     assert answer.progress_line({**busy, "running": [trains]}).endswith("now contracting 80 % fold 0 (epoch 7)")
 

@@ -65,8 +65,7 @@ def provenance(facts: Mapping[str, Any], plan: pd.DataFrame) -> str:
     groups = f" ({data['groups']} groups)" if data.get("groups") else ""
     parts = [f"{images_line(facts)}{groups}"]
     if start:
-        own = f", own Dice {start['own_dice']:.2f}" if start.get("own_dice") is not None else ""
-        parts.append(f"start weights: {start['description'].rstrip('.')}{own}")
+        parts.append(f"start weights: {start['description'].rstrip('.')}")
     else:
         parts.append("no start weights")
     parts.append(f"U-Net, width {settings['width']}, {settings['image_size']} × {settings['image_size']} pixels")
@@ -87,14 +86,14 @@ def duration(seconds: float) -> str:
 
 
 def progress_line(progress: Mapping[str, Any]) -> str:
-    """`running · 12 / 28 trainings · 1 failed · 3 min left · start weights`, from what the run says of itself."""
+    """`running · 12 / 28 trials · 1 failed · 3 min left · start weights`, from what the run says of itself."""
     state = str(progress.get("state", ""))
     busy = state in ("preparing", "running")
     if busy and not progress.get("alive"):
         state = "interrupted"
     parts = [f"**{state}**"]
     if progress.get("trials"):
-        parts.append(f"**{progress.get('closed', 0)} / {progress['trials']}** trainings")
+        parts.append(f"**{progress.get('closed', 0)} / {progress['trials']}** trials")
     if progress.get("failed"):
         parts.append(f"{progress['failed']} crashed")
     if state in ("preparing", "running"):

@@ -54,7 +54,7 @@ def draw(study: str, percent: str, strategy: str, rate: Rate, measure: str) -> N
     if trials["closed"].all():
         _images(study, trials, name, measure)
     else:
-        st.caption(f"{trials['closed'].sum()} of {len(trials)} trainings done. Test images come with the last one.")
+        st.caption(f"{trials['closed'].sum()} of {len(trials)} trials done. Test images come with the last one.")
 
 
 def _epochs(table: pd.DataFrame) -> str:
