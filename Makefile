@@ -21,15 +21,17 @@ check: setup
 
 setup: $(CURRENT)
 
-# uv installs the locked versions in seconds; its own version stands in the lock, too.
+# uv installs the locked versions in seconds; its own version stands in the lock, too, and so does what builds our own
+# package. A venv that could not be finished (Debian has a package of its own for it) has a python but no pip.
 $(CURRENT): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; $$($(PYTHON) --version) found. Try: make PYTHON=python3.12"; exit 2; }
 	@begun=$$(date +%s); set -e; \
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
+		{ echo "No virtual environment could be made. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 2; }; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)"; \
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock; \
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	touch $(CURRENT); \
 	echo "Environment made in $$(($$(date +%s) - begun)) s."
 
@@ -45,7 +47,9 @@ peers:
 			echo "The tests need $$missing: sudo apt-get install $$missing"; exit 2; \
 		fi; }
 
-lock: setup
+# Not after `setup`, which needs the lock that is to be made.
+lock:
+	@test -x $(BIN)/uv || $(MAKE) setup
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 		--group dev pyproject.toml --output-file requirements.lock --quiet
 

@@ -13,6 +13,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from dashboard.inference_worker import Answer, InferenceWorker
+from dashboard.own_files import OwnFilesOnly
 from dashboard.trained_trials import TrainedStudies
 from engine.errors import DataError, WhichLayersError
 from engine.store import Store
@@ -62,6 +63,7 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
         show_error=True,
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
     )
+    program.add_middleware(OwnFilesOnly)
     return program
 
 

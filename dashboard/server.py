@@ -1,6 +1,5 @@
 """One ASGI program on one port: the Streamlit pages, the mounted Gradio program, and the health check."""
 
-import http.client
 import ipaddress
 import os
 import socket
@@ -21,6 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from streamlit.web import bootstrap
 
 from dashboard import live_inference
+from dashboard.health import HEALTHY
 from dashboard.places import cache_root, store_root
 from engine.errors import WhichLayersError
 
@@ -40,8 +40,6 @@ THEME = {
 }
 PAGES = ("results", "images", "live")
 """Addresses of the pages, as in `app.py`."""
-HEALTHY = b'"ok"'
-"""Body of the health check."""
 OPTIONS = {
     "browser.gatherUsageStats": False,
     "client.toolbarMode": "minimal",
@@ -94,19 +92,6 @@ def _open(page: str, prefix: str) -> Callable[[Request], Awaitable[RedirectRespo
 async def _health(request: Request) -> Response:
     # A page that is not there is answered with 200 and the pages' own HTML: only the body tells.
     return Response(HEALTHY, media_type="application/json")
-
-
-def is_healthy(host: str, port: int, prefix: str = "") -> bool:
-    """Whether a dashboard answers there: by the body, since any address is answered with 200 and a page."""
-    way = f"/{prefix.strip('/')}/healthz" if prefix.strip("/") else "/healthz"
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        connection.request("GET", way)
-        return connection.getresponse().read() == HEALTHY
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def is_loopback(host: str) -> bool:

@@ -29,8 +29,15 @@ class Machine:
     """Name of the first GPU; None without one."""
     gpus: int
     gpu_memory_gb: float
-    fast_bfloat16: bool
-    """Whether the device that trains multiplies bfloat16 in hardware."""
+    processor_bfloat16: bool
+    """Whether the processor multiplies bfloat16 in hardware."""
+    gpu_bfloat16: bool
+    """Whether the GPU does."""
+
+    @property
+    def fast_bfloat16(self) -> bool:
+        """Whether the device that trains by default multiplies bfloat16 in hardware."""
+        return self.gpu_bfloat16 if self.gpus else self.processor_bfloat16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +62,13 @@ def this_machine() -> Machine:
     return Machine(
         host=socket.gethostname(),
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
+        cores=_cores(),
+        memory_gb=round(_memory_bytes() / 2**30, 1),
         gpu=properties.name if properties else None,
         gpus=torch.cuda.device_count() if cuda else 0,
         gpu_memory_gb=round(properties.total_memory / 2**30, 1) if properties else 0.0,
-        fast_bfloat16=torch.cuda.get_device_capability(0) >= (8, 0)
-        if cuda
-        else processor_multiplies_bfloat16(torch.cpu.get_capabilities()),
+        processor_bfloat16=processor_multiplies_bfloat16(torch.cpu.get_capabilities()),
+        gpu_bfloat16=cuda and torch.cuda.get_device_capability(0) >= (8, 0),
     )
 
 
@@ -87,6 +93,7 @@ def share(
     if problems:
         raise StudyFileError(problems)
     places = machine.cores // cpu
+    fast = machine.gpu_bfloat16 if wanted_gpu else machine.processor_bfloat16
     if wanted_gpu:
         whole = int(wanted_gpu) if wanted_gpu >= 1 else 0
         places = min(places, machine.gpus // whole if whole else machine.gpus * int(1 / wanted_gpu + 1e-9))
@@ -97,7 +104,7 @@ def share(
         cpu=cpu,
         gpu=wanted_gpu,
         threads=cpu,
-        precision=("bfloat16" if machine.fast_bfloat16 else "float32") if precision == "auto" else precision,
+        precision=("bfloat16" if fast else "float32") if precision == "auto" else precision,
         at_once=min(places, resources.at_once) if resources.at_once is not None else places,
     )
 
@@ -112,6 +119,38 @@ def _gpu_part(machine: Machine, model: ModelSettings) -> float:
         return 0.0
     together = int(min(4, machine.cores / machine.gpus, machine.gpu_memory_gb / (2 * _memory_gb(model))))
     return 1.0 / max(1, together)
+
+
+def container_limits(root: Path = Path("/sys/fs/cgroup")) -> tuple[float | None, int | None]:
+    """Cores and bytes of memory that a container may use (control groups, version 2 or 1); None where unlimited."""
+    old = [*_words(root / "cpu/cpu.cfs_quota_us"), *_words(root / "cpu/cpu.cfs_period_us")]
+    cpu = [int(word) for word in _words(root / "cpu.max") or old if word.isdigit()]
+    memory = [
+        int(word)
+        for word in _words(root / "memory.max") or _words(root / "memory/memory.limit_in_bytes")
+        if word.isdigit()
+    ]
+    cores = cpu[0] / cpu[1] if len(cpu) == 2 and cpu[1] else None
+    return cores, memory[0] if memory and memory[0] < 2**60 else None  # version 1 writes a huge number for no limit
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []
+
+
+def _cores() -> int:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit, _ = container_limits()
+    return max(1, min(usable, int(limit))) if limit is not None else usable
+
+
+def _memory_bytes() -> int:
+    total = int(psutil.virtual_memory().total)
+    _, limit = container_limits()
+    return total if limit is None else min(total, limit)
 
 
 def _processor() -> str:

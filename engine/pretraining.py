@@ -18,19 +18,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.nn import functional
 
-from engine.datasets.folder import read_folder
+from engine.datasets import open_dataset
 from engine.errors import WeightsError
 from engine.hardware import this_machine
+from engine.metrics import dice
 from engine.models.unet import UNet
 from engine.natural_images import NATURAL_IMAGES_REVISION, natural_images
 from engine.strategies import hash_of_tensors
-from engine.study_settings import ModelSettings, StartSettings
+from engine.study_settings import DataSettings, ModelSettings, StartSettings
 
 RECIPE_REVISION = 1
 """Raised when a change of the code changes the weights that a recipe gives."""
@@ -81,10 +82,16 @@ class StartWeights:
 
 
 def start_weights(
-    settings: StartSettings, model: ModelSettings, cache: Path, progress: Progress = lambda part, text: None
+    settings: StartSettings,
+    model: ModelSettings,
+    cache: Path,
+    progress: Progress = lambda part, text: None,
+    known: StartWeights | None = None,
 ) -> StartWeights:
-    """The start weights that `settings` describe: from the cache where they are, else made and kept there.
+    """The start weights that `settings` describe: `known` ones of the same recipe, the cache's, else made and kept.
 
+    The same recipe gives the same weights only on the same device with as many threads. So those that a study's
+    earlier trials began from come first: weights made again would be others, and the trials would start over.
     Nothing is left behind where the making is interrupted, and torch's global random state is not moved.
     Raises WeightsError (a file that does not fit) and DataError (a folder that cannot be used).
     """
@@ -103,9 +110,10 @@ def start_weights(
         recipe |= {"file": hashlib.sha256(file.read_bytes()).hexdigest()}
     elif settings.kind == "folder":
         folder = _existing(settings.folder, "folder")
-        data = read_folder(
-            folder,
-            image_size=model.image_size,
+        data = open_dataset(
+            DataSettings(kind="folder", folder=str(folder)),
+            model.image_size,
+            cache,
             progress=lambda done, of: progress(0.05 * done / of, f"start weights: image {done:,} of {of:,} read"),
         )
         recipe |= {"data": data.fingerprint}
@@ -114,7 +122,7 @@ def start_weights(
 
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     path = cache / "start_weights" / f"{key}.safetensors"
-    kept = _find(path)
+    kept = known if known is not None and known.recipe == recipe and known.path.is_file() else _find(path)
     if kept is not None:
         progress(1.0, f"start weights: found ({kept.description})")
         return kept
@@ -135,8 +143,9 @@ def start_weights(
             )
             groups = np.arange(len(images)).astype(str)
         else:
-            what, images, masks = f"images of {data.name}", data.images, data.masks
-            groups = (data.table["group"] if data.has_groups else data.table.index).to_numpy().astype(str)
+            what, images, masks = f"images of {data.name}", np.array(data.images), np.array(data.masks)
+            together = data.groups_for_splits("group" if data.has_groups else "image")
+            groups = np.array(together) if together is not None else np.arange(len(images)).astype(str)
         held_out = draw_held_out(groups, settings.seed)
         tensors, own_dice, own_loss = _pretrain(
             settings, model, images, masks, held_out, lambda part, text: progress(0.05 + 0.95 * part, text)
@@ -295,9 +304,9 @@ def _pretrain(
             losses.append(
                 functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(dim=(1, 2, 3))
             )
-            dices.append(_dice(logits > 0, truth > 0))
+            dices.append(dice((logits > 0)[:, 0].cpu().numpy(), (truth > 0)[:, 0].cpu().numpy()))
     tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    return tensors, torch.cat(dices).mean().item(), torch.cat(losses).mean().item()
+    return tensors, float(np.concatenate(dices).mean()), torch.cat(losses).mean().item()
 
 
 def learning_rate(part: float) -> float:
@@ -314,12 +323,3 @@ def _turned(stack: Tensor, way: int) -> Tensor:
     if way & 2:
         stack = stack.flip(2)
     return stack.transpose(2, 3) if way & 4 else stack
-
-
-def _dice(
-    said: Bool[Tensor, "image 1 height width"], truth: Bool[Tensor, "image 1 height width"]
-) -> Float[Tensor, " image"]:
-    """Dice of each image; two empty masks make 1."""
-    both = (said & truth).sum(dim=(1, 2, 3))
-    total = said.sum(dim=(1, 2, 3)) + truth.sum(dim=(1, 2, 3))
-    return torch.where(total == 0, 1.0, 2 * both / total.clamp(min=1))

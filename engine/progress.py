@@ -23,7 +23,6 @@ class Progress:
     trials: int = 0
     closed: int = 0
     failed: int = 0
-    at_once: int = 1
     error: str = ""
     running: dict[str, dict[str, Any]] = field(default_factory=dict)
     _began: float | None = None
@@ -36,10 +35,10 @@ class Progress:
         self.fraction, self.phase = fraction, phase
         self.tell()
 
-    def begin(self, trials: list[Trial], closed: set[str], at_once: int) -> None:
+    def begin(self, trials: list[Trial], closed: set[str]) -> None:
         """The study has `trials`, of which those in `closed` need not run."""
         self.state, self.phase, self.fraction = "running", "starting workers", 0.0
-        self.trials, self.closed, self.at_once = len(trials), len(closed), at_once
+        self.trials, self.closed = len(trials), len(closed)
         self._trials_began = self.clock()
         self._work = {trial.id: expected_work(trial) for trial in trials if trial.id not in closed}
         self.tell()
@@ -109,5 +108,5 @@ class Progress:
 
 def expected_work(trial: Trial) -> float:
     """Relative cost of a trial: its batches, cheaper where the backward pass stops early."""
-    deepest_frozen_prefix = {"9": 0.45, "8": 0.55, "7": 0.65, "6": 0.7, "5b": 0.75, "5a": 0.8}
-    return trial.max_epochs * trial.batches_per_epoch * deepest_frozen_prefix.get(trial.units[0], 1.0)
+    cost_by_first_learning_unit = {"9": 0.45, "8": 0.55, "7": 0.65, "6": 0.7, "5b": 0.75, "5a": 0.8}
+    return trial.max_epochs * trial.batches_per_epoch * cost_by_first_learning_unit.get(trial.units[0], 1.0)

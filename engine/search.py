@@ -7,8 +7,8 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,14 +21,16 @@ from ray import tune
 from ray.tune import Callback
 
 from engine import study as planning
+from engine.architectures import parse_strategy
 from engine.config import dump
 from engine.datasets import Dataset, load_cached, open_dataset
-from engine.errors import WhichLayersError
+from engine.errors import DataError, StoreError, WeightsError, WhichLayersError
 from engine.hardware import Share, share, this_machine
 from engine.pretraining import StartWeights, load_start_weights, start_weights
 from engine.progress import Progress
 from engine.store import SEGMENT, Lease, Store, closed_ids
-from engine.study_settings import Study
+from engine.strategies import hash_of_tensors
+from engine.study_settings import DataSettings, Study
 from engine.training import run_trial
 from engine.trial import Attempt, Epoch, Trial
 
@@ -36,42 +38,54 @@ TRIES = 2
 """Attempts at a trial in one run: a crash is tried once more."""
 TRIALS_PER_TUNER = 500
 """Ray's driver keeps every trial in memory (ray#64231), so very large grids go in parts."""
+RAY_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C stops at once: every finished trial is stored already
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints although it is told not to
+}
 OBJECT_STORE_BYTES = 100 * 2**20
 """Data travel as mapped files, not through Ray's object store, which is small in containers."""
 
 Listener = Callable[[Mapping[str, Any]], None]
 
 
-def run(
-    study: Study, store: Store, cache: Path, listen: Listener | None = None, *, address: str | None = None
-) -> dict[str, int]:
+def run(study: Study, store: Store, cache: Path, listen: Listener | None = None) -> dict[str, int]:
     """Run what is missing of `study`; gives the counts {"trials", "closed", "failed"}.
 
     `listen` hears the progress, which the store keeps too. KeyboardInterrupt stops cleanly: what is stored
     stays, and another run goes on from there. Raises WhichLayersError where something cannot be run.
     """
+    cache = cache.expanduser().absolute()  # workers run in folders of their own
     begun_before = study.name in store.studies()
     with Lease(store.files, study.name):
         store.begin(study.name, dump(study))
         progress = Progress(listen=_teller(store, study.name, listen))
         try:
-            counts = _run(study, store, cache, progress, address)
+            counts = _run(study, store, cache, progress)
         except KeyboardInterrupt:
             progress.finish("stopped")
             raise
         except BaseException as error:
             progress.finish("failed", str(error))
             if isinstance(error, WhichLayersError) and not begun_before and store.plan(study.name).empty:
-                store.files.delete_folder(study.name)  # a mistake before the first trial leaves nothing behind
+                store.forget(study.name)  # a mistake before the first trial leaves nothing behind
             raise
         progress.finish("finished")
     return counts
 
 
 def prepare(
-    study: Study, cache: Path, progress: Callable[[float, str], None]
+    study: Study, store: Store, cache: Path, progress: Callable[[float, str], None]
 ) -> tuple[StartWeights | None, Share, list[Trial], dict[str, Any]]:
-    """Start weights, what a trial may take, the plan, and the facts that pages show."""
+    """Start weights, what a trial may take, the plan, and the facts that pages show.
+
+    Raises StoreError where the store holds another study's results under this name, DataError where start
+    weights would be pre-trained on images of the study itself.
+    """
     machine = this_machine()
     portion = share(machine, study.resources, study.model, study.training.precision)
     dataset = open_dataset(
@@ -81,38 +95,74 @@ def prepare(
         progress=lambda done, of: progress(done / max(of, 1), f"reading images: {done} of {of}"),
     )
     # The hash of the start weights is not known yet; the plan already shows whether data and folds fit.
-    trials = planning.plan(study, dataset, "to be made", portion)
+    trials = planning.plan(study, dataset, None, portion)
+    _require_same_study(study.name, store, trials)
     weights = None
-    if any(trial.start_weights for trial in trials):
-        weights = start_weights(study.start_weights, study.model, cache, progress)
+    if any(parse_strategy(trial.strategy).start == "start weights" for trial in trials):
+        _require_other_images(study, dataset, cache)
+        weights = start_weights(study.start_weights, study.model, cache, progress, _known(study.name, store))
         trials = planning.plan(study, dataset, weights.sha256, portion)
+        _require_same_study(study.name, store, trials)
     planned = datetime.now(UTC).isoformat(timespec="seconds")
     told = None if weights is None else {key: value for key, value in asdict(weights).items() if key != "path"}
     return weights, portion, trials, planning.facts(study, dataset, told, machine, trials, planned)
 
 
-def _run(study: Study, store: Store, cache: Path, progress: Progress, address: str | None) -> dict[str, int]:
-    weights, portion, trials, facts = prepare(study, cache, progress.prepare)
+def _run(study: Study, store: Store, cache: Path, progress: Progress) -> dict[str, int]:
+    weights, portion, trials, facts = prepare(study, store, cache, progress.prepare)
     if weights is not None:
         store.write_start_weights(study.name, weights.sha256, weights.path.read_bytes())
     store.write_plan(study.name, trials, facts)
     planned = {trial.id for trial in trials}
     closed = closed_ids(store.attempts(study.name)) & planned
     missing = [trial for trial in trials if trial.id not in closed]
-    progress.begin(trials, closed, portion.at_once)
+    progress.begin(trials, closed)
     if missing:
-        work = {
-            "root": store.files.root,
-            "study": study.name,
-            "cache": str(cache),
-            "start_weights": str(weights.path) if weights else None,
-        }
-        with _ray(portion, address):
+        work = {"root": store.files.root, "study": study.name, "cache": str(cache)}
+        with _ray(portion):
             for first in range(0, len(missing), TRIALS_PER_TUNER):
                 _tune(missing[first : first + TRIALS_PER_TUNER], work, portion, store, study.name, progress)
         store.compact(study.name)
     closed = closed_ids(store.attempts(study.name)) & planned
     return {"trials": len(trials), "closed": len(closed), "failed": len(planned) - len(closed)}
+
+
+def _require_same_study(name: str, store: Store, trials: Sequence[Trial]) -> None:
+    planned = store.plan(name)
+    changed = planning.changed_settings(planned, trials)
+    if changed and set(store.attempts(name)["id"]) & set(planned["id"]):
+        raise StoreError(
+            f"study '{name}' holds results under other settings ({'; '.join(changed)}), which cannot stand in one "
+            "table with new ones; give this run another --name"
+        )
+
+
+def _require_other_images(study: Study, dataset: Dataset, cache: Path) -> None:
+    """Start weights that have seen the study's images, test folds included, would answer another question."""
+    if study.start_weights.kind != "folder":
+        return
+    source = DataSettings(kind="folder", folder=study.start_weights.folder)
+    others = open_dataset(source, study.model.image_size, cache)
+    seen = {image.tobytes() for image in others.images}
+    both = [
+        str(name) for name, image in zip(dataset.table["image"], dataset.images, strict=True) if image.tobytes() in seen
+    ]
+    if both:
+        raise DataError(
+            f"start_weights.folder: {others.name} holds {len(both)} images of {dataset.name} (the first: {both[0]}); "
+            "pre-train on other images, or test images would have been seen"
+        )
+
+
+def _known(study: str, store: Store) -> StartWeights | None:
+    """The start weights that the study's stored trials began from."""
+    told = store.facts(study).get("start_weights")
+    if not told:
+        return None
+    try:
+        return StartWeights(path=store.start_weights(study, told["sha256"]), **told)
+    except StoreError:
+        return None
 
 
 def _tune(
@@ -154,7 +204,11 @@ def train_trial(config: Mapping[str, Any]) -> None:
     for _ in range(TRIES):
         started, clock = datetime.now(UTC), time.perf_counter()
         try:
-            weights = _start_tensors(work["start_weights"]) if trial.start_weights else None
+            weights = None
+            if trial.start_weights is not None:
+                weights = _start_tensors(
+                    str(store.start_weights(work["study"], trial.start_weights)), trial.start_weights
+                )
             attempt, tensors = run_trial(trial, _dataset(trial.data, work["cache"]), weights, report, number=number)
             store.append(work["study"], attempt, weights=tensors)
             state = attempt.state
@@ -195,8 +249,14 @@ def _dataset(fingerprint: str, cache: str) -> Dataset:
 
 
 @lru_cache(maxsize=1)
-def _start_tensors(path: str) -> Mapping[str, torch.Tensor]:
-    return load_start_weights(Path(path))
+def _start_tensors(path: str, sha256: str) -> Mapping[str, torch.Tensor]:
+    """The study's own copy, held to the hash that is in the trial's id."""
+    tensors = load_start_weights(Path(path))
+    if hash_of_tensors(tensors) != sha256:
+        raise WeightsError(
+            f"{path}: not the start weights {sha256[:12]} that the trial was planned with; run the study anew"
+        )
+    return tensors
 
 
 class _Watcher(Callback):
@@ -239,39 +299,23 @@ class _Watcher(Callback):
         self._store.append(self._study, crashed(planned, number, datetime.now(UTC), 0.0, text))
 
 
-class _ray:
-    """A Ray of our own for one run, or the cluster at `address`."""
-
-    def __init__(self, portion: Share, address: str | None) -> None:
-        self._portion, self._address = portion, address
-
-    def __enter__(self) -> None:
-        for name, value in {
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-            "TUNE_DISABLE_SIGINT_HANDLER": "1",
-            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-            "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints although it is told not to
-        }.items():
-            os.environ.setdefault(name, value)
-        threads = str(self._portion.threads)
-        options: dict[str, Any] = {
-            "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}},
-            "logging_level": "ERROR",
-            "log_to_driver": False,
-        }
-        if self._address is None:
-            options |= {
-                "address": "local",
-                "num_cpus": self._portion.cpu * self._portion.at_once,
-                "include_dashboard": False,
-                "object_store_memory": OBJECT_STORE_BYTES,
-            }
-        else:
-            options["address"] = self._address
-        ray.init(**options)
-
-    def __exit__(self, *_: object) -> None:
+@contextmanager
+def _ray(portion: Share) -> Iterator[None]:
+    """A Ray of our own for one run."""
+    os.environ.update(RAY_SETTINGS)
+    threads = str(portion.threads)
+    ray.init(
+        address="local",
+        num_cpus=portion.cpu * portion.at_once,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        runtime_env={"env_vars": {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}},
+        logging_level="ERROR",
+        log_to_driver=False,
+    )
+    try:
+        yield
+    finally:
         ray.shutdown()
 
 

@@ -1,7 +1,7 @@
 """What a study consists of: its trials, in the order of running, and what is known before the first. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Literal
 
 import pandas as pd
@@ -18,15 +18,18 @@ from engine.trial import Trial
 def split_by(study: Study, dataset: Dataset) -> Literal["group", "image"]:
     """Whether folds keep groups whole: as the study file says, else wherever the data name groups.
 
-    Raises DataError where groups are asked for and an image names none.
+    Raises DataError where groups are asked for, or named for some images, and an image names none.
     """
-    if study.split.by == "group" and not dataset.has_groups:
-        nameless = dataset.table.loc[dataset.table["group"] == "", "image"]
+    nameless = dataset.table.loc[dataset.table["group"] == "", "image"]
+    if study.split.by == "image" or (study.split.by == "auto" and len(nameless) == len(dataset.table)):
+        return "image"
+    if len(nameless):
         raise DataError(
-            f"{dataset.name}: split.by is 'group', but {len(nameless)} images name no group (the first: "
-            f"{nameless.iloc[0]}); fill in the column 'group' or write 'by: image'"
+            f"{dataset.name}: {len(nameless)} of {len(dataset.table)} images name no group (the first: "
+            f"{nameless.iloc[0]}), so patients cannot be kept apart; fill in the column 'group', or write "
+            "'split: {by: image}' to ignore groups"
         )
-    return "group" if study.split.by != "image" and dataset.has_groups else "image"
+    return "group"
 
 
 def plan(study: Study, dataset: Dataset, start_weights: str | None, share: Share) -> list[Trial]:
@@ -84,7 +87,7 @@ def split_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:
     """
     return table1(
         len(dataset.images),
-        dataset.groups_for_splits() if split_by(study, dataset) == "group" else None,
+        dataset.groups_for_splits(split_by(study, dataset)),
         of=study.folds.of,
         fractions=study.fractions,
         seed=study.split.seed,
@@ -116,7 +119,7 @@ def facts(
             "image_size": study.model.image_size,
             "compare_with": study.data.compare_with,
             "split_by": first.split_by,
-            "split_note": "; ".join(dict.fromkeys(_united(dataset, first.split_by) + [n for n in sizes["note"] if n])),
+            "split_note": "; ".join(dict.fromkeys(_united(dataset, first) + [n for n in sizes["note"] if n])),
             "labels": _counts(dataset.table["label"]),
             "scanners": _counts(dataset.table["scanner"]),
         },
@@ -137,10 +140,34 @@ def facts(
     }
 
 
-def _united(dataset: Dataset, by: str) -> list[str]:
-    """What the page must say where groups were united because they share identical images."""
-    united = sorted({group for group in dataset.groups_for_splits() if " + " in group}) if by == "group" else []
-    return [f"groups that share identical images stay together: {', '.join(united)}"] if united else []
+def _united(dataset: Dataset, trial: Trial) -> list[str]:
+    """What the page must say where groups or images were united because they are identical to the pixel."""
+    together = dataset.groups_for_splits(trial.split_by) or []
+    united = sorted({name for name in together if " + " in name})
+    what = "groups that share identical images" if trial.split_by == "group" else "identical images"
+    return [f"{what} stay together: {', '.join(united)}"] if united else []
+
+
+def changed_settings(planned: pd.DataFrame, trials: Sequence[Trial]) -> list[str]:
+    """`width 16 -> 32`, for each setting that a study cannot change while it keeps its name.
+
+    `planned` is the plan that results were stored under. Axes (strategies, fractions, rates, folds, seeds) may
+    grow and shrink; anything else makes every earlier result another study's.
+    """
+    if planned.empty or not trials:
+        return []
+    axes = {"id", "strategy", "units", "fraction", "fold", "learning_rate", "seed"}
+    found = []
+    for name in [field.name for field in fields(Trial) if field.name not in axes]:
+        before = {value for value in planned[name] if not pd.isna(value)}
+        now = {value for value in (getattr(trial, name) for trial in trials) if value is not None}
+        if before and now and before != now:
+            found.append(f"{name} {_short(before)} -> {_short(now)}")
+    return found
+
+
+def _short(values: set[Any]) -> str:
+    return ", ".join(str(value)[:12] for value in sorted(values))
 
 
 def _counts(column: pd.Series) -> dict[str, int]:

@@ -119,7 +119,7 @@ class ResourceSettings:
     cpu: int | None = None
     """CPU cores per trial; `null` chooses for this machine."""
     gpu: float | None = None
-    """GPUs per trial; 0.25 lets four trials share one; `null` chooses for this machine."""
+    """GPUs per trial: 0.25 lets four trials share one, `off` takes the processor; `null` chooses for this machine."""
     at_once: int | None = None
     """Trials at once at most; `null` fills the machine."""
 

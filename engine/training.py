@@ -55,15 +55,19 @@ def run_trial(
         torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (dataset.images, dataset.masks)
     )
 
-    epochs, best, stopped = _fit(trial, network, learning, images, masks, split, report)
+    epochs, best_epoch, best, stopped = _fit(trial, network, learning, images, masks, split, report)
     network.load_state_dict(best, strict=False)
     after = frozen_hash(network, trial.units)
     if before != after:
         raise FrozenChangedError(f"trial {trial.id[:12]} ({trial.strategy}): frozen units changed during training")
 
     tested = _test(trial, network, images, masks, split, dataset)
-    best_epoch = min(epochs, key=lambda epoch: epoch.validation_loss)
-    state: State = "completed" if stopped or trial.max_epochs < PAPER_CAP else "not_converged"
+    # A validation loss that was never a number has no best epoch: such a training diverged, and has failed.
+    kept = epochs[best_epoch - 1] if best_epoch else None
+    converged = kept is not None and (stopped or trial.max_epochs < PAPER_CAP)
+    state: State = "completed" if converged else "not_converged"
+    structures = [image for image in tested if not image.empty_truth]
+    normals = [image for image in tested if image.empty_truth]
     attempt = Attempt(
         trial=trial,
         number=number,
@@ -71,14 +75,16 @@ def run_trial(
         started=started.isoformat(timespec="milliseconds"),
         seconds=time.perf_counter() - clock,
         host=socket.gethostname(),
-        best_epoch=best_epoch.epoch,
+        best_epoch=kept.epoch if kept else None,
         epochs_run=len(epochs),
-        cut_at=None if stopped or trial.max_epochs >= PAPER_CAP else len(epochs),
-        dice=float(np.mean([image.dice for image in tested])),
-        iou=float(np.mean([image.iou for image in tested])),
-        validation_loss=best_epoch.validation_loss,
-        validation_dice=best_epoch.validation_dice,
-        collapsed=_collapsed(tested),
+        cut_at=None if stopped or not converged else len(epochs),
+        dice=float(np.mean([image.dice for image in structures])) if structures else None,
+        iou=float(np.mean([image.iou for image in structures])) if structures else None,
+        normal_images=len(normals),
+        false_positive_rate=float(np.mean([image.predicted_pixels > 0 for image in normals])) if normals else None,
+        validation_loss=kept.validation_loss if kept else None,
+        validation_dice=kept.validation_dice if kept else None,
+        collapsed=bool(structures) and not any(image.predicted_pixels for image in tested),
         trainable_parameters=sum(parameter.numel() for parameter in learning),
         total_parameters=sum(parameter.numel() for parameter in network.parameters()),
         training_images=len(split.training),
@@ -123,7 +129,7 @@ def split_of(trial: Trial, dataset: Dataset) -> Split:
     """Which images of `dataset` the trial trains on, validates on and is tested on."""
     return make_split(
         images=len(dataset.images),
-        groups=dataset.groups_for_splits() if trial.split_by == "group" else None,
+        groups=dataset.groups_for_splits(trial.split_by),
         of=trial.folds,
         fold=trial.fold,
         fraction=trial.fraction,
@@ -139,13 +145,16 @@ def _fit(
     masks: Tensor,
     split: Split,
     report: Report | None,
-) -> tuple[list[Epoch], dict[str, Tensor], bool]:
-    """Epochs, the tensors of the best one by validation loss, and whether training stopped by itself."""
+) -> tuple[list[Epoch], int, dict[str, Tensor], bool]:
+    """Epochs, the best one by validation loss, its tensors, and whether training stopped by itself.
+
+    The best epoch is 0, and the tensors are the last ones, where the validation loss never was a number.
+    """
     optimiser = torch.optim.Adam(learning, lr=trial.learning_rate, fused=True)
     validation = torch.tensor(split.validation, device=images.device)
     batches = _batches(trial, images, masks, torch.tensor(split.training, device=images.device))
     epochs: list[Epoch] = []
-    best_loss, best_epoch, best = math.inf, 0, trained_tensors(network, trial.units)
+    best_loss, best_epoch, best = math.inf, 0, dict[str, Tensor]()
     with torch.random.fork_rng(devices=[images.device] if images.device.type == "cuda" else []):
         torch.manual_seed(stream_seed(trial, "dropout"))
         for number in range(1, trial.max_epochs + 1):
@@ -173,8 +182,9 @@ def _fit(
             if report is not None:
                 report(epoch)
             if number - best_epoch >= trial.patience:
-                return epochs, best, True
-    return epochs, best, False
+                break
+    stopped = len(epochs) - best_epoch >= trial.patience
+    return epochs, best_epoch, best or trained_tensors(network, trial.units), stopped
 
 
 def _logits(trial: Trial, network: UNet, inputs: Tensor) -> Tensor:
@@ -218,12 +228,15 @@ def _evaluate(
 
 
 def _validate(trial: Trial, network: UNet, images: Tensor, masks: Tensor, chosen: Tensor) -> tuple[float, float]:
-    """Mean binary cross entropy and mean Dice of the validation images."""
-    losses, scores = [], []
+    """Mean binary cross entropy of the validation images, and mean Dice of those with a structure (of all, if none)."""
+    losses, scores, structures = [], [], []
     for logits, truth in _evaluate(trial, network, images, masks, chosen):
         losses.append(binary_cross_entropy_with_logits(logits, truth).item() * len(truth))
-        scores.append(metrics.dice((logits >= 0)[:, 0].cpu().numpy(), (truth > 0)[:, 0].cpu().numpy()))
-    return sum(losses) / len(chosen), float(np.concatenate(scores).mean())
+        prediction, present = (logits >= 0)[:, 0].cpu().numpy(), (truth > 0)[:, 0].cpu().numpy()
+        scores.append(metrics.dice(prediction, present))
+        structures.append(present.any(axis=(1, 2)))
+    every, counted = np.concatenate(scores), np.concatenate(structures)
+    return sum(losses) / len(chosen), float((every[counted] if counted.any() else every).mean())
 
 
 def _test(
@@ -259,8 +272,3 @@ def _test(
             strict=True,
         )
     ]
-
-
-def _collapsed(tested: list[TestImage]) -> bool:
-    """Whether the network says background everywhere although the truth does not."""
-    return not any(image.predicted_pixels for image in tested) and not all(image.empty_truth for image in tested)

@@ -116,8 +116,13 @@ class Attempt:
     cut_at: int | None = None
     """Epoch at which a cap below 200 ended the training; None where it stopped by itself."""
     dice: float | None = None
-    """Mean over test images of the image's Dice."""
+    """Mean of the image's Dice over the test images with a structure; None where there are none."""
     iou: float | None = None
+    """Mean of the image's IoU over the same images."""
+    normal_images: int = 0
+    """Test images without a structure: they are no part of Dice, where background alone would score 1."""
+    false_positive_rate: float | None = None
+    """Part of the normal test images on which the network sees something; None without normal images."""
     validation_loss: float | None = None
     """At the best epoch."""
     validation_dice: float | None = None

@@ -22,11 +22,11 @@ class LiveServer:
 
 
 @contextmanager
-def served(store: Path, cache: Path) -> Iterator[LiveServer]:
+def served(store: Path, cache: Path, refresh_seconds: float = 10.0) -> Iterator[LiveServer]:
     """The program on `store`, served until the block ends (by SIGTERM)."""
     environment = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.live_server", str(store), str(cache)],
+        [sys.executable, "-m", "tests.live_server", str(store), str(cache), str(refresh_seconds)],
         cwd=Path(__file__).resolve().parents[1],
         env=environment,
         stdout=subprocess.PIPE,
@@ -42,7 +42,7 @@ def served(store: Path, cache: Path) -> Iterator[LiveServer]:
             process.wait(timeout=20)
 
 
-def main(store: str, cache: str) -> None:
+def main(store: str, cache: str, refresh_seconds: str) -> None:
     """Serve until SIGTERM; prints the address first."""
     import uvicorn
     from starlette.applications import Starlette
@@ -50,9 +50,10 @@ def main(store: str, cache: str) -> None:
     from starlette.responses import Response
     from starlette.routing import Mount, Route
 
-    from dashboard.live_inference import build
+    from dashboard import live_inference
 
-    program = build(store, Path(cache))
+    live_inference.REFRESH_SECONDS = float(refresh_seconds)
+    program = live_inference.build(store, Path(cache))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

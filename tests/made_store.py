@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from engine.architectures import UNET_STRATEGIES, trainable_parameters, unet_parameters
 from engine.datasets import Dataset
@@ -13,6 +14,7 @@ from engine.datasets.cached import open_dataset
 from engine.store import Store
 from engine.study_settings import DataSettings
 from engine.trial import Attempt, Epoch, TestImage, Trial
+from tests import made
 
 SKILL = {
     "whole network": 0.85,
@@ -39,12 +41,10 @@ def made_trials(
 ) -> list[Trial]:
     """Every trial of a made study, in the order of running."""
     return [
-        Trial(
-            data=data, split_by="image", split_seed=0, folds=5, fold=fold, fraction=float(fraction), strategy=strategy,
-            model="unet", width=width, image_size=image_size, units=UNET_STRATEGIES[strategy].units,
+        made.trial(
+            strategy, data=data, fold=fold, fraction=float(fraction), width=width, image_size=image_size,
             learning_rate=rate, seed=seed, start_weights=None if strategy == "from scratch" else "0" * 64,
-            batch_size=2, patience=20, max_epochs=15, batches_per_epoch=27, shift=0.05, zoom=0.05, flip=True,
-            precision="float32", threads=1, device="cpu",
+            max_epochs=15, batches_per_epoch=27,
         )
         for fold in folds
         for seed in seeds
@@ -71,7 +71,9 @@ def made_attempt(trial: Trial, dataset: Dataset | None = None, *, dice: float | 
     )
     best = min(epochs, key=lambda epoch: epoch.validation_loss)
     images = () if dataset is None else tuple(_test_images(trial, dataset, skill, random))
-    mean = float(np.mean([image.dice for image in images])) if images and dice is None else float(skill)
+    known = [image.dice for image in images if not image.empty_truth]
+    mean = float(np.mean(known)) if known and dice is None else float(skill)
+    normal = [image.predicted_pixels > 0 for image in images if image.empty_truth]
     counts = unet_parameters(trial.width)
     facts: dict[str, Any] = {
         "trial": trial, "number": 1, "state": "completed", "started": "2026-01-01T00:00:00+00:00", "seconds": 24.0,
@@ -80,6 +82,7 @@ def made_attempt(trial: Trial, dataset: Dataset | None = None, *, dice: float | 
         "trainable_parameters": trainable_parameters(UNET_STRATEGIES[trial.strategy], "unet", trial.width),
         "total_parameters": sum(counts.values()), "training_images": 54, "validation_images": 14,
         "validation_by": "image", "epochs": epochs, "test_images": images,
+        "false_positive_rate": float(np.mean(normal)) if normal else None, "normal_images": len(normal),
     }  # fmt: skip
     return Attempt(**{**facts, **changes})
 
@@ -92,6 +95,8 @@ def _test_images(trial: Trial, dataset: Dataset, skill: float, random: np.random
         reach = (1 - skill) * side * 0.55
         down, across = (round(float(move)) for move in random.normal(0, reach, 2))
         mask = np.roll(truth, (down, across), (0, 1))
+        if not truth.any():
+            mask[4 : 4 + abs(down), 4 : 4 + abs(across)] = True
         both = int(truth.sum() + mask.sum())
         dice = 2 * int((truth & mask).sum()) / both if both else 1.0
         row = dataset.table.iloc[index]
@@ -103,6 +108,21 @@ def _test_images(trial: Trial, dataset: Dataset, skill: float, random: np.random
             )
         )  # fmt: skip
     return found
+
+
+def normals_folder(root: Path, images: int = 40, normal: int = 12) -> Path:
+    """A folder of discs with its manifest, of which the first `normal` images are normal: they have no structure."""
+    discs = made.discs(images, side=64)
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    lines = ["image,mask,label"]
+    for number, (pixels, mask) in enumerate(zip(discs.images, discs.masks, strict=True)):
+        file, label = f"disc_{number:03d}.png", "normal" if number < normal else "disc"
+        Image.fromarray(pixels).save(root / "images" / file)
+        Image.fromarray(mask * np.uint8(255 * (label == "disc"))).save(root / "masks" / file)
+        lines.append(f"images/{file},masks/{file},{label}")
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return root
 
 
 def made_facts(dataset: Dataset, *, kind: str = "simulated", width: int = 16, **data: Any) -> dict[str, Any]:
@@ -182,4 +202,4 @@ def attempts_of(*attempts: Attempt) -> pd.DataFrame:
     )
 
 
-__all__ = ["attempts_of", "made_attempt", "made_facts", "made_progress", "made_store", "made_trials"]
+__all__ = ["attempts_of", "made_attempt", "made_facts", "made_progress", "made_store", "made_trials", "normals_folder"]

@@ -1,17 +1,34 @@
 """The command line as a user meets it."""
 
+import io
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
+from typer.testing import CliRunner
 
+from dashboard.health import is_healthy
 from engine.published import strategies as published_strategies
 from engine.store import Store
+from engine.study_settings import Study
+from engine.trial import Trial
 from tests.made import attempt, trial
+from whichlayers import cli
+from whichlayers.report import differences, false_positives, print_report, run_state
 
 ROOT = Path(__file__).resolve().parents[1]
+MADE = "data: {kind: simulated, images: 15}\nmodel: {width: 2, image_size: 32}\nfractions: [80]\n"
+"""A study file that plans in a moment."""
 
 
 def whichlayers(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -41,6 +58,14 @@ def test_strategies_as_json_are_the_papers_in_the_papers_order(tmp_path: Path) -
         (["results"], "no study in results yet"),
         (["results", "x"], "no study 'x'"),
         (["check", ".", "--where", "label"], "expected COLUMN=VALUE"),
+        (["run", "made.yaml", "--name", ".."], "'name' is '..'"),
+        (["run", "made.yaml", "--name", ""], "'name' is ''"),
+        (["run", "made.yaml", "--name", "a/b", "--dry-run"], "'name' is 'a/b'"),
+        (["run", "made.yaml", "--store", "study.yaml"], "--store study.yaml: cannot be written"),
+        (["run", "made.yaml", "--store", "study.yaml/below"], "--store study.yaml/below: cannot be written"),
+        (["run", "made.yaml", "--cache", "study.yaml"], "--cache study.yaml: cannot be written"),
+        (["run", "made.yaml", "--cache", "study.yaml/below", "--dry-run"], "--cache study.yaml/below: cannot be"),
+        (["run", "made.yaml", "--address", "auto"], "--address"),
         (["serve", "--port", "70000"], "--port"),
         (["frobnicate"], "frobnicate"),
     ],
@@ -48,20 +73,249 @@ def test_strategies_as_json_are_the_papers_in_the_papers_order(tmp_path: Path) -
 def test_a_users_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments: list[str], words: str) -> None:
     (tmp_path / "study.yaml").write_text("name: s\nfractions: [80]\n")
     (tmp_path / "broken.yaml").write_text("name: s\nwidht: 3\n")
+    (tmp_path / "made.yaml").write_text(MADE)
     said = whichlayers(*arguments, folder=tmp_path)
     assert said.returncode == 2, said.stderr
     assert words in said.stdout + said.stderr
     assert "Traceback" not in said.stdout + said.stderr
     assert not (tmp_path / "r" / "s").exists()
+    if "cannot be" in words:
+        assert len(said.stderr.splitlines()) == 1
+
+
+def begun(root: Path, trials: Sequence[Trial], study: str = "s") -> Store:
+    """A store with one planned study."""
+    store = Store.at(root)
+    store.begin(study, f"name: {study}")
+    facts = {"question": "Which?", "data": {"name": "D", "provenance": "made"}, "start_weights": None}
+    store.write_plan(study, trials, facts)
+    return store
+
+
+def printed(store: Store, study: str = "s") -> str:
+    """The report as text."""
+    console = Console(record=True, width=160, file=io.StringIO())
+    print_report(store, study, console)
+    return console.export_text()
+
+
+def both(**changes: Any) -> list[Trial]:
+    """Trials of the first pair that the report compares, two folds each."""
+    return [trial(name, fold=fold, **changes) for name in ("contracting", "expanding") for fold in (0, 1)]
+
+
+def test_results_of_a_study_that_is_being_prepared_say_so(tmp_path: Path) -> None:
+    store = Store.at(tmp_path / "results")
+    store.begin("s", "name: s")
+    assert printed(store).startswith("s: nothing is planned yet")
+    said = whichlayers("results", "s", "--csv", folder=tmp_path)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith("s: nothing is planned yet")
+    assert len(said.stderr.splitlines()) == 1
+
+
+def test_a_strategy_that_never_converged_is_compared_with_nothing(tmp_path: Path) -> None:
+    store = begun(tmp_path, both())
+    for one in both():
+        store.append("s", attempt(one, state="not_converged" if one.strategy == "expanding" else "completed"))
+    said = printed(store)
+    assert "2 of 2 failed" in said
+    assert "contracting minus expanding" not in said
+
+
+def test_strategies_that_converged_in_different_folds_have_no_difference(tmp_path: Path) -> None:
+    store = begun(tmp_path, both())
+    for one in both():
+        good = (one.strategy == "contracting") == (one.fold == 0)
+        store.append("s", attempt(one, state="completed" if good else "not_converged"))
+    said = printed(store)
+    assert "no test image with a structure that both were measured on" in said
+    assert "nan" not in said
+
+
+def test_images_without_a_structure_are_no_part_of_a_paired_difference(tmp_path: Path) -> None:
+    store = begun(tmp_path, both())
+    for one in both():
+        made = attempt(one, dice=0.8 if one.strategy == "contracting" else 0.7)
+        normal = replace(made.test_images[0], index=9, dice=1.0, empty_truth=True)
+        store.append("s", replace(made, test_images=(*made.test_images, normal)))
+    found = differences(store, "s", 80.0, "contracting", "expanding")
+    assert found is not None
+    assert found[1].mean_difference == pytest.approx(0.1)
+    assert found[1].images == 8
+
+
+def test_images_without_any_structure_give_no_difference(tmp_path: Path) -> None:
+    store = begun(tmp_path, both())
+    for one in both():
+        made = attempt(one)
+        store.append("s", replace(made, test_images=tuple(replace(i, empty_truth=True) for i in made.test_images)))
+    assert differences(store, "s", 80.0, "contracting", "expanding") is None
+
+
+def test_the_false_positive_rate_is_that_of_all_normal_images_of_a_finished_cell(tmp_path: Path) -> None:
+    store = begun(tmp_path, both())
+    for one in both():
+        if one.strategy == "contracting":
+            seen = {0: (0.5, 10), 1: (0.2, 30)}[one.fold]
+            store.append("s", attempt(one, false_positive_rate=seen[0], normal_images=seen[1]))
+        elif one.fold == 0:  # its other fold is missing: the cell shows nothing of its test images
+            store.append("s", attempt(one, false_positive_rate=1.0, normal_images=10))
+    rates = false_positives(store, "s")
+    assert list(rates["strategy"]) == ["contracting"]
+    assert rates["false_positive_rate"].item() == pytest.approx((5 + 6) / 40)
+    said = printed(store)
+    assert "False positives" in said
+    assert "28 % of 40" in said
+
+
+def test_without_normal_images_there_is_no_false_positive_rate(tmp_path: Path) -> None:
+    store = begun(tmp_path, both())
+    for one in both():
+        store.append("s", attempt(one))
+    assert false_positives(store, "s").empty
+    assert "False positives" not in printed(store)
+
+
+@pytest.mark.parametrize(
+    ("state", "alive", "shown"),
+    [
+        ("running", False, "interrupted"),
+        ("preparing", False, "interrupted"),
+        ("running", True, "running"),
+        ("stopped", False, "stopped"),
+        ("finished", False, "finished"),
+    ],
+)
+def test_a_run_that_is_gone_is_not_running(state: str, alive: bool, shown: str) -> None:
+    assert run_state({"state": state, "alive": alive}) == shown
+
+
+def test_the_list_of_studies_says_that_a_killed_run_was_interrupted(tmp_path: Path) -> None:
+    begun(tmp_path / "results", both()).write_progress("s", {"state": "running", "closed": 1, "trials": 4})
+    assert whichlayers("results", folder=tmp_path).stdout == "s: interrupted, 1/4 trials\n"
+
+
+@pytest.mark.parametrize(("failed", "code"), [(0, 0), (1, 1)])
+def test_a_run_with_crashed_trials_ends_with_exit_code_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: int, code: int
+) -> None:
+    def search(study: Study, store: Store, cache: Path, listen: object) -> dict[str, int]:
+        begun(tmp_path / "results", both())
+        return {"trials": 4, "closed": 4 - failed, "failed": failed}
+
+    monkeypatch.setattr("engine.search.run", search)
+    (tmp_path / "s.yaml").write_text(MADE)
+    places = ["--store", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")]
+    said = CliRunner().invoke(cli.app, ["run", str(tmp_path / "s.yaml"), *places])
+    assert said.exit_code == code, said.output
+    assert ("1 of 4 trials crashed" in said.output) == bool(failed)
+    assert ("the same command tries them again" in said.output) == bool(failed)
+
+
+def test_conditions_on_one_column_are_joined() -> None:
+    assert cli._conditions(["label=a", "scanner=x", "label=b,a"]) == {"label": ["a", "b"], "scanner": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "compare_with"),
+    [
+        ("{kind: folder, name: N, compare_with: FUS}", "N", "FUS"),
+        ("{kind: folder, folder: theirs, name: N, compare_with: FUS}", None, None),
+        ("{kind: simulated, name: N, compare_with: SUS}", None, None),
+    ],
+)
+def test_data_on_the_command_line_take_a_name_only_from_a_file_that_expects_them(
+    tmp_path: Path, data: str, name: str | None, compare_with: str | None
+) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(f"data: {data}\n")
+    study = cli._study(file, Path("mine"), None)
+    assert study.data.folder == "mine"
+    assert (study.data.name, study.data.compare_with) == (name, compare_with)
+
+
+def test_the_study_file_for_own_images_claims_nothing_about_them() -> None:
+    study = cli._study(ROOT / "tune_configs" / "own_images.yaml", Path("mine"), "mine")
+    assert (study.data.name, study.data.compare_with, study.split.by) == (None, None, "auto")
+    assert "own_images.yaml --data FOLDER" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.slow
+def test_the_dashboard_ends_with_the_run_that_started_it(tmp_path: Path, ending: signal.Signals) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # Large enough that its start weights take longer than this test.
+    (tmp_path / "s.yaml").write_text(MADE.replace("{width: 2, image_size: 32}", "{width: 16, image_size: 128}"))
+    command = ["run", "s.yaml", "--cache", str(tmp_path), "--serve", "--port", str(port)]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "whichlayers", *command],
+        cwd=tmp_path,
+        env={**os.environ, "BROWSER": "true", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert wait_until(lambda: is_healthy("127.0.0.1", port) or run.poll() is not None, 120)
+        assert run.poll() is None, run.communicate()[1]
+        run.send_signal(ending)
+        said = run.communicate(timeout=60)[1]
+        assert run.returncode == (130 if ending == signal.SIGHUP else -signal.SIGKILL)
+        assert ("Stopped." in said) == (ending == signal.SIGHUP)
+        assert wait_until(lambda: not is_healthy("127.0.0.1", port), 20)
+    finally:
+        run.kill()
+        run.communicate()
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> bool:
+    """Whether `true` became so in time."""
+    end = time.monotonic() + seconds
+    while not (now := true()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return now
+
+
+def test_a_hangup_stops_and_one_that_is_ignored_does_not() -> None:
+    code = """
+import os, signal, sys
+if sys.argv[1] == "ignored":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from whichlayers import cli
+cli.app = lambda: (os.kill(os.getpid(), signal.SIGHUP), sys.exit(7))
+cli.main()
+"""
+    said = [
+        subprocess.run([sys.executable, "-c", code, way], capture_output=True, check=False).returncode
+        for way in ("heard", "ignored")
+    ]
+    assert said == [-signal.SIGINT, 7]  # Python ends so on KeyboardInterrupt
+
+
+def test_health_asks_where_the_environment_says_and_loads_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int, str]] = []
+    monkeypatch.setattr("dashboard.health.is_healthy", lambda *place: not asked.append(place))
+    monkeypatch.setenv("WHICHLAYERS_PORT", "8765")
+    monkeypatch.setenv("WHICHLAYERS_PREFIX", "/layers")
+    assert CliRunner().invoke(cli.app, ["health"]).exit_code == 0
+    assert asked == [("127.0.0.1", 8765, "/layers")]
+    code = (
+        "import sys\nfrom whichlayers.cli import app\ntry:\n    app(['health', '--port', '1'])\n"
+        "except SystemExit as end:\n    loaded = {'streamlit', 'gradio', 'pandas', 'numpy'} & set(sys.modules)\n"
+        "    sys.exit(f'{end.code} {sorted(loaded)}')\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said.stderr.splitlines()[-1] == "1 []"
 
 
 def test_results_prints_the_table_and_the_paired_differences(tmp_path: Path) -> None:
-    store = Store.at(tmp_path / "results")
-    trials = [trial(name, fold=fold) for name in ("contracting", "expanding") for fold in (0, 1)]
-    store.begin("s", "name: s")
-    store.write_plan(
-        "s", trials, {"question": "Which?", "data": {"name": "D", "provenance": "made"}, "start_weights": None}
-    )
+    trials = both()
+    store = begun(tmp_path / "results", trials)
     for one in trials:
         store.append("s", attempt(one, dice=0.8 if one.strategy == "contracting" else 0.7))
     said = whichlayers("results", "s", folder=tmp_path).stdout

@@ -152,13 +152,15 @@ MISTAKES = {
     "split: {seed: -1}": "x.yaml:1: 'split.seed' is -1; expected 0 or more",
     "training: {batch_size: 0}": "x.yaml:1: 'training.batch_size' is 0; expected 1 or more",
     "training: {patience: 0}": "x.yaml:1: 'training.patience' is 0; expected 1 or more",
-    "training: {max_epochs: 0}": "x.yaml:1: 'training.max_epochs' is 0; expected 1 or more",
+    "training: {max_epochs: 0}": "x.yaml:1: 'training.max_epochs' is 0; expected 1 to 200",
+    "training: {max_epochs: 300}": "x.yaml:1: 'training.max_epochs' is 300; expected 1 to 200",
     "training: {batches_per_epoch: 0}": "x.yaml:1: 'training.batches_per_epoch' is 0; expected 1 or more",
     "training: {augmentation: {shift: 0.6}}": ("x.yaml:1: 'training.augmentation.shift' is 0.6; expected 0 to 0.5"),
     "training: {augmentation: {zoom: -1}}": "x.yaml:1: 'training.augmentation.zoom' is -1; expected 0 to 0.5",
     "resources: {cpu: 0}": "x.yaml:1: 'resources.cpu' is 0; expected 1 or more",
     "resources: {at_once: 0}": "x.yaml:1: 'resources.at_once' is 0; expected 1 or more",
-    "resources: {gpu: 0}": "x.yaml:1: 'resources.gpu' is 0; expected a part of one GPU such as 0.25",
+    "resources: {gpu: -1}": "x.yaml:1: 'resources.gpu' is -1; expected a part of one GPU such as 0.25",
+    "seeds: 99999999999999999999": "x.yaml:1: 'seeds' is 99999999999999999999; expected 9223372036854775807 at most",
     "resources: {gpu: 1.5}": "x.yaml:1: 'resources.gpu' is 1.5; expected a part of one GPU such as 0.25",
     # YAML
     "name: a\n\tseeds: 1": "x.yaml:2: not valid YAML: there is a tab; YAML indents with spaces",
@@ -198,7 +200,7 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_lines() -> None:
         "fractions: [80, a, 90]\n"
         "strategies: [contracting, sideways]\n"
         "seeds: [x, -1]\n"
-        "resources: {gpu: 0}\n"
+        "resources: {gpu: -1}\n"
     )
     assert [line.split(": ")[0] for line in lines] == [f"x.yaml:{line}" for line in (1, 3, 4, 5, 5, 6, 7, 7, 8)]
     assert not any("pydantic" in line or "Input" in line for line in lines)
@@ -234,7 +236,8 @@ def test_numbers_and_words_mean_what_they_say() -> None:
     assert study.learning_rates == (1e-4,)
     assert study.data == DataSettings(name="off", where={"done": ("no", "yes"), "label": ("benign",)})
     assert study.training == TrainingSettings(augmentation=None)
-    assert study.resources == ResourceSettings()
+    assert study.resources == ResourceSettings(gpu=0.0)  # no GPU; `null` would leave the choice to the machine
+    assert config.loads("name: a\nresources: {gpu: null}").resources == ResourceSettings()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ from hypothesis import strategies as draw
 from dashboard.figures import answer, cells, comparison, curves, folds, frames, outlines, table2
 from dashboard.figures.palette import SCALES
 from engine import published
+from engine.datasets import make_dataset
 from engine.trial import Attempt, Trial
+from tests.made import discs
 from tests.made_store import attempts_of, made_attempt, made_trials
 
 
@@ -144,6 +146,24 @@ def test_each_row_runs_from_its_own_lowest_to_its_own_highest() -> None:
         assert row.loc[row["best"], "text"].str.startswith("<b>").all()
 
 
+def test_an_unfinished_row_is_coloured_from_three_complete_cells() -> None:
+    trials = made_trials("d", fractions=(80,), folds=(0,))
+    two, three = (table2.table2_table(study(*map(made_attempt, trials[:done]), trials=trials)) for done in (2, 3))
+    assert two["level"].isna().all()
+    assert two["mean"].notna().sum() == 2
+    assert not two["coloured"].any()
+    assert len(table2.table2(two).layout.shapes) == 2  # a faint frame for each
+    assert three["level"].notna().sum() == 3
+    assert three["coloured"].all()
+    assert not table2.table2(three).layout.shapes
+
+
+def test_a_complete_row_of_two_cells_is_coloured() -> None:
+    trials = made_trials("d", **PAIR)
+    drawn = table2.table2_table(study(*map(made_attempt, trials), trials=trials))
+    assert sorted(drawn["level"]) == [0, 1]
+
+
 def test_the_published_table_is_shown_digit_by_digit_and_missing_means_stay_missing() -> None:
     # Amiri et al. 2020, Table II: SUS 80 % whole network 0.834 (0.056); five means of FUS 50 % are not in the text.
     drawn = table2.table2_table(comparison.published_cells(published.table2(), width=published.WIDTH))
@@ -244,11 +264,22 @@ def test_the_answer_names_test_means_only_of_complete_rows() -> None:
 
 def test_a_run_without_its_process_is_called_interrupted() -> None:
     now = {"state": "running", "alive": False, "trials": 28, "closed": 12, "failed": 1, "seconds": 200}
-    assert answer.progress_line(now) == "**interrupted** · **12 / 28** trials · 1 crashed · took 3 min"
+    assert answer.progress_line(now) == "**interrupted** · **12 / 28** trials · 1 crashed · took 3 min 20 s"
     busy = {**now, "alive": True, "eta_seconds": 75, "phase": "training"}
-    assert answer.progress_line(busy) == "**running** · **12 / 28** trials · 1 crashed · 75 s left · training"
+    assert answer.progress_line(busy) == "**running** · **12 / 28** trials · 1 crashed · 1 min 15 s left · training"
     trains = {"strategy": "contracting", "fraction": 80.0, "fold": 0, "epoch": 7}
     assert answer.progress_line({**busy, "running": [trains]}).endswith("now contracting 80 % fold 0 (epoch 7)")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "0 s"), (45, "45 s"), (59.6, "1 min"), (75, "1 min 15 s"), (200, "3 min 20 s"), (599, "9 min 59 s"),
+        (600, "10 min"), (725, "12 min"), (3590, "1 h 00 min"), (3900, "1 h 05 min"),
+    ],
+)  # fmt: skip
+def test_durations_are_as_exact_as_they_need_to_be(seconds: float, words: str) -> None:
+    assert answer.duration(seconds) == words
 
 
 def test_the_fold_plot_stands_beside_the_whole_network_and_waits_for_all_folds() -> None:
@@ -308,11 +339,56 @@ def test_worst_and_best_images_are_different_ones() -> None:
         attempts_of(made_attempt(made_trials("d", strategies=("block 9",), fractions=(80,), folds=(0,))[0])),
     )
     images = pd.DataFrame(
-        {"id": plan["id"].iloc[0], "number": 1, "image": list("abcde"), "dice": [0.5, 0.1, 0.9, 0.3, 0.7]}
-    )
+        {"id": plan["id"].iloc[0], "number": 1, "image": list("abcde"), "dice": [0.5, 0.1, 0.9, 0.3, 0.7],
+         "empty_truth": False, "predicted_pixels": 9}
+    )  # fmt: skip
     table = outlines.extremes_table(images, trials, 4)
     assert list(table["image"]) == ["b", "d", "c", "e"]
     assert list(table["end"]) == ["worst", "worst", "best", "best"]
+
+
+def test_normal_images_are_ordered_by_predicted_pixels_and_never_by_dice() -> None:
+    trials = made_trials("d", strategies=("block 9",), fractions=(80,), folds=(0,))
+    plan = plan_of(trials)
+    images = pd.DataFrame(
+        {"id": plan["id"].iloc[0], "number": 1, "image": list("abcd"), "dice": [0.5, 1.0, 0.0, 0.8],
+         "empty_truth": [False, True, True, False], "predicted_pixels": [7, 0, 30, 5]}
+    )  # fmt: skip
+    found = cells.trial_table(plan, attempts_of(*map(made_attempt, trials)))
+    table = outlines.extremes_table(images, found, 4)
+    assert list(table["end"] + " " + table["image"]) == ["worst a", "best d", "normal c", "normal b"]
+
+
+def test_false_positives_are_averaged_over_folds_and_told_on_hover() -> None:
+    trials = made_trials("d", **PAIR)
+    attempts = [
+        made_attempt(trial, normal_images=15, false_positive_rate=0.04 if trial.fold else 0.2) for trial in trials
+    ]
+    cell = study(*attempts, trials=trials)
+    assert cell.loc[0, "false_positive_rate"] == pytest.approx(0.12)
+    assert "false positives on normal images: 12 % of 30" in table2.table2_table(cell).loc[0, "hover"]
+    waiting = study(*attempts[:1], trials=trials)
+    assert waiting["false_positive_rate"].isna().all()  # test values come with the last fold
+
+
+def test_results_from_before_normal_images_were_counted_say_nothing_of_them() -> None:
+    trials = made_trials("d", **PAIR)
+    plan = plan_of(trials)
+    older = attempts_of(*map(made_attempt, trials)).drop(columns=["false_positive_rate", "normal_images"])
+    cell = cells.cell_table(cells.fold_table(cells.trial_table(plan, older)), plan, "made images")
+    assert list(cell["normal_images"]) == [0, 0]
+    assert "normal" not in "".join(table2.table2_table(cell)["hover"])
+
+
+def test_made_attempts_keep_normal_images_out_of_dice() -> None:
+    source = discs(20)
+    masks = source.masks.copy()
+    masks[::5] = 0  # the test images of fold 0
+    masks[0] = source.masks[0]
+    dataset = make_dataset(name="d", provenance="made", images=source.images, masks=masks, table=source.table)
+    attempt = made_attempt(made_trials("d", strategies=("block 9",), folds=(0,))[0], dataset)
+    assert attempt.normal_images == 3
+    assert attempt.dice == attempt.test_images[0].dice
 
 
 def test_frames_are_filtered_and_sorted_by_coverage() -> None:

@@ -13,7 +13,7 @@ def test_counts_and_eta_follow_the_trials() -> None:
     progress.prepare(0.5, "start weights: batch 50 of 100")
     assert (said[-1]["state"], said[-1]["fraction"]) == ("preparing", 0.5)
     trials = [trial(fold=fold) for fold in range(4)]
-    progress.begin(trials, {trials[0].id}, at_once=2)
+    progress.begin(trials, {trials[0].id})
     assert (said[-1]["trials"], said[-1]["closed"], said[-1]["eta_seconds"]) == (4, 1, None)
     progress.epoch(trials[1], 0, None)
     now[0] = 10.0

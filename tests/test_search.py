@@ -11,13 +11,18 @@ from typing import Any
 
 import psutil
 import pytest
+from PIL import Image
+from safetensors.torch import save
 
 from engine import search
-from engine.errors import StoreError
+from engine.errors import DataError, StoreError, WeightsError
+from engine.pretraining import load_start_weights
 from engine.progress import Progress
 from engine.store import Lease, Store
+from engine.strategies import hash_of_tensors
 from engine.study_settings import DataSettings, FoldSettings, ModelSettings, StartSettings, Study, TrainingSettings
 from engine.trial import Trial
+from tests.made import attempt, discs
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]  # Ray's own warnings are not ours to fix
 
@@ -40,7 +45,7 @@ start_weights: {images: 20, batches: 4}
 strategies: [whole network, block 9, block 1]
 fractions: [80]
 folds: {of: 5, run: [0, 1, 2, 3, 4]}
-training: {max_epochs: 60, batches_per_epoch: 20, patience: 60}
+training: {max_epochs: 40, batches_per_epoch: 10, patience: 40}
 """
 
 
@@ -50,9 +55,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def test_a_study_runs_once_and_extends_by_what_is_missing(tmp_path: Path, cache: Path) -> None:
+def test_a_study_runs_once_and_extends_by_what_is_missing(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, told = Store.at(tmp_path), list[dict[str, Any]]()
-    counts = search.run(STUDY, store, cache, lambda progress: told.append(dict(progress)))
+    monkeypatch.chdir(cache.parent)  # workers have other working directories: a relative cache must still be found
+    counts = search.run(STUDY, store, Path(cache.name), lambda progress: told.append(dict(progress)))
     assert counts == {"trials": 4, "closed": 4, "failed": 0}
     assert {row["state"] for row in told} == {"preparing", "running", "finished"}
     assert max(len(row["running"]) for row in told) >= 1
@@ -79,26 +87,74 @@ def test_a_trial_that_crashes_is_stored_with_its_traceback_tried_again_and_does_
     tmp_path: Path, cache: Path
 ) -> None:
     store = Store.at(tmp_path)
-    _, portion, trials, _ = search.prepare(
-        replace(STUDY, strategies=("block 9", "from scratch")), cache, lambda *_: None
-    )
+    study = replace(STUDY, name="s", strategies=("block 9", "from scratch"))
+    _, portion, trials, _ = search.prepare(study, store, cache, lambda *_: None)
     progress = Progress(listen=lambda _: None)
-    progress.begin(trials, set(), 2)
-    work = {
-        "root": str(tmp_path),
-        "study": "s",
-        "cache": str(cache),
-        "start_weights": str(tmp_path / "gone.safetensors"),
-    }
-    with search._ray(portion, None):
-        search._tune(trials, work, portion, store, "s", progress)
+    progress.begin(trials, set())
+    with search._ray(portion):  # the store does not hold the start weights
+        search._tune(trials, {"root": str(tmp_path), "study": "s", "cache": str(cache)}, portion, store, "s", progress)
     attempts = store.attempts("s")
     crashed = attempts[attempts["strategy"] == "block 9"]
     assert sorted(crashed["number"]) == [1, 1, 2, 2]
     assert set(crashed["state"]) == {"error"}
-    assert crashed["error"].str.contains("gone.safetensors").all()
+    assert crashed["error"].str.contains("are not in the store; run the study again").all()
     assert set(attempts.loc[attempts["strategy"] == "from scratch", "state"]) == {"completed"}
     assert (progress.closed, progress.failed) == (2, 2)
+
+
+def test_a_name_that_holds_results_under_other_settings_is_refused_and_they_stay(tmp_path: Path, cache: Path) -> None:
+    store = Store.at(tmp_path)
+    _, _, trials, facts = search.prepare(STUDY, store, cache, lambda *_: None)
+    store.write_plan("small", trials, facts)
+    store.append("small", attempt(trials[0]))
+    changed = replace(STUDY, training=TrainingSettings(max_epochs=3, batches_per_epoch=2))
+    with pytest.raises(StoreError, match=r"other settings \(max_epochs 2 -> 3\).*--name"):
+        search.run(changed, store, cache)
+    other = replace(STUDY, data=DataSettings(kind="simulated", images=15, seed=1))
+    with pytest.raises(StoreError, match=r"other settings \(data .* -> .*\)"):
+        search.run(other, store, cache)
+    assert list(store.attempts("small")["id"]) == [trials[0].id]
+    assert list(store.plan("small")["id"]) == [trial.id for trial in trials]
+
+
+def test_start_weights_of_earlier_trials_come_before_newly_made_ones(tmp_path: Path, cache: Path) -> None:
+    store = Store.at(tmp_path / "results")
+    first, _, trials, facts = search.prepare(STUDY, store, cache, lambda *_: None)
+    assert first is not None
+    store.write_plan("small", trials, facts)
+    tensors = {name: tensor + 1 for name, tensor in load_start_weights(first.path).items()}
+    other = hash_of_tensors(tensors)
+    store.write_start_weights("small", other, save(tensors))
+    store.write_plan("small", trials, {**facts, "start_weights": {**facts["start_weights"], "sha256": other}})
+    again, _, trials, _ = search.prepare(STUDY, store, tmp_path / "another cache", lambda *_: None)
+    assert again is not None
+    assert again.sha256 == other
+    assert {trial.start_weights for trial in trials} == {other}
+
+
+def test_start_weights_in_the_store_are_held_to_their_hash(tmp_path: Path, cache: Path) -> None:
+    made, _, _, _ = search.prepare(STUDY, Store.at(tmp_path), cache, lambda *_: None)
+    assert made is not None
+    search._start_tensors(str(made.path), made.sha256)
+    with pytest.raises(WeightsError, match="not the start weights"):
+        search._start_tensors(str(made.path), "0" * 64)
+
+
+def test_pre_training_on_the_studys_own_images_is_refused(tmp_path: Path, cache: Path) -> None:
+    for index, (image, mask) in enumerate(zip(discs(12).images, discs(12).masks, strict=True)):
+        for folder, array in (("images", image), ("masks", mask * 255)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(array).save(tmp_path / folder / f"{index}.png")
+    rows = "".join(f"images/{index}.png,masks/{index}.png,,,,\n" for index in range(12))
+    (tmp_path / "manifest.csv").write_text("image,mask,label,group,scanner,split\n" + rows)
+    own = replace(
+        STUDY,
+        data=DataSettings(kind="folder", folder=str(tmp_path)),
+        start_weights=StartSettings(kind="folder", folder=str(tmp_path), batches=2),
+    )
+    with pytest.raises(DataError, match="holds 12 images of"):
+        search.run(own, Store.at(tmp_path / "results"), cache)
+    assert Store.at(tmp_path / "results").studies() == []
 
 
 @pytest.fixture
@@ -140,6 +196,7 @@ def test_kill_9_of_the_driver_loses_nothing_and_the_next_run_goes_on(
 ) -> None:
     store = Store.at(tmp_path / "results")
     wait_for_attempts(store, 3, driver)
+    stored = set(store.attempts("small")["id"])
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert not store.progress("small")["alive"]
@@ -147,6 +204,7 @@ def test_kill_9_of_the_driver_loses_nothing_and_the_next_run_goes_on(
     while any("ImplicitFunc" in line for line in command_lines()) and time.monotonic() < deadline:
         time.sleep(0.2)  # workers notice that their driver is gone
     before = store.attempts("small")
+    assert stored <= set(before["id"])
     assert 3 <= len(before) < 15
 
     second = start(tmp_path, cache)

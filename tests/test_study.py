@@ -1,21 +1,31 @@
 """Planning: which trials a study consists of, before any runs."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from engine import study as planning
 from engine.architectures import STRATEGIES
 from engine.datasets import make_dataset
 from engine.errors import DataError
-from engine.hardware import Machine, Share, processor_multiplies_bfloat16, share
+from engine.hardware import Machine, Share, container_limits, processor_multiplies_bfloat16, share
 from engine.study_settings import FoldSettings, ModelSettings, ResourceSettings, SplitSettings, Study, TrainingSettings
 from engine.training import split_of
 from tests.made import discs
 
 SHARE = Share(device="cpu", cpu=1, gpu=0.0, threads=1, precision="float32", at_once=2)
 MACHINE = Machine(
-    host="h", processor="p", cores=8, memory_gb=32.0, gpu=None, gpus=0, gpu_memory_gb=0.0, fast_bfloat16=False
+    host="h",
+    processor="p",
+    cores=8,
+    memory_gb=32.0,
+    gpu=None,
+    gpus=0,
+    gpu_memory_gb=0.0,
+    processor_bfloat16=False,
+    gpu_bfloat16=False,
 )
 SMALL = Study(name="s", model=ModelSettings(width=2, image_size=32))
 
@@ -63,8 +73,64 @@ def test_groups_are_kept_whole_wherever_the_data_name_them() -> None:
     assert planning.split_by(SMALL, discs(groups=7)) == "group"
     assert planning.split_by(SMALL, discs()) == "image"
     assert planning.split_by(replace(SMALL, split=SplitSettings(by="image")), discs(groups=7)) == "image"
-    with pytest.raises(DataError, match="20 images name no group"):
+    with pytest.raises(DataError, match="20 of 20 images name no group"):
         planning.split_by(replace(SMALL, split=SplitSettings(by="group")), discs())
+
+
+def test_one_image_without_a_group_does_not_silently_end_the_keeping_apart_of_patients() -> None:
+    data = discs(groups=7)
+    data.table.loc[3, "group"] = ""
+    with pytest.raises(DataError, match=r"1 of 20 images name no group .*disc 003.*by: image"):
+        planning.split_by(SMALL, data)
+    assert planning.split_by(replace(SMALL, split=SplitSettings(by="image")), data) == "image"
+
+
+def test_identical_images_stay_on_one_side_also_by_image() -> None:
+    data = discs()
+    images = data.images.copy()
+    images[11] = images[4]
+    doubled = make_dataset(name="d", provenance="", images=images, masks=data.masks, table=data.table)
+    assert data.groups_for_splits("image") is None
+    study = replace(SMALL, fractions=(80.0,))
+    trials = planning.plan(study, doubled, "w" * 64, SHARE)
+    for one in trials:
+        split = split_of(one, doubled)
+        assert sum({4, 11} <= set(side) for side in (split.training, split.validation, split.test)) == 1
+    note = planning.facts(study, doubled, None, MACHINE, trials, "")["data"]["split_note"]
+    assert "identical images stay together: disc 004 + disc 011" in note
+
+
+def test_a_changed_setting_is_named_and_a_longer_axis_is_not() -> None:
+    first = planning.plan(replace(SMALL, fractions=(80.0,)), discs(30), "w" * 64, SHARE)
+    planned = pd.DataFrame([{"id": one.id, **asdict(one)} for one in first])
+    wider = planning.plan(replace(SMALL, fractions=(80.0, 50.0), seeds=(0, 1)), discs(30), "w" * 64, SHARE)
+    assert planning.changed_settings(planned, wider) == []
+    longer = replace(SMALL, training=TrainingSettings(max_epochs=7), model=ModelSettings(width=4, image_size=32))
+    changed = planning.plan(longer, discs(30), "w" * 64, SHARE)
+    assert planning.changed_settings(planned, changed) == ["width 2 -> 4", "max_epochs 200 -> 7"]
+
+
+def test_a_containers_limits_are_those_of_its_control_group(tmp_path: Path) -> None:
+    assert container_limits(tmp_path) == (None, None)
+    (tmp_path / "cpu.max").write_text("200000 100000\n")
+    (tmp_path / "memory.max").write_text("8589934592\n")
+    assert container_limits(tmp_path) == (2.0, 8 * 2**30)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert container_limits(tmp_path) == (None, None)
+    old = tmp_path / "old"
+    (old / "cpu").mkdir(parents=True)
+    (old / "memory").mkdir()
+    (old / "cpu/cpu.cfs_quota_us").write_text("150000")
+    (old / "cpu/cpu.cfs_period_us").write_text("100000")
+    (old / "memory/memory.limit_in_bytes").write_text("1073741824")
+    assert container_limits(old) == (1.5, 2**30)
+
+
+def test_no_gpu_means_the_processor_also_where_there_is_one() -> None:
+    machine = replace(MACHINE, gpu="G", gpus=1, gpu_memory_gb=24.0, gpu_bfloat16=True)
+    portion = share(machine, ResourceSettings(gpu=0.0), ModelSettings(width=16, image_size=128))
+    assert (portion.device, portion.gpu, portion.precision, portion.at_once) == ("cpu", 0.0, "float32", 8)
 
 
 def test_groups_that_share_an_identical_image_stay_on_one_side() -> None:
@@ -73,10 +139,11 @@ def test_groups_that_share_an_identical_image_stay_on_one_side() -> None:
     images[13] = images[7]  # patients 3 and 7
     images[17] = images[2]  # and so patient 2
     doubled = make_dataset(name="d", provenance="", images=images, masks=data.masks, table=data.table)
-    groups = doubled.groups_for_splits()
+    groups = doubled.groups_for_splits("group")
+    assert groups is not None
     assert {groups[place] for place in (2, 3, 7, 12, 13, 17)} == {"patient 2 + patient 3 + patient 7"}
     assert len(set(groups)) == 8
-    assert discs(groups=10).groups_for_splits() == list(discs(groups=10).table["group"])
+    assert discs(groups=10).groups_for_splits("group") == list(discs(groups=10).table["group"])
     study = replace(SMALL, fractions=(80.0,))
     trials = planning.plan(study, doubled, "w" * 64, SHARE)
     note = planning.facts(study, doubled, None, MACHINE, trials, "")["data"]["split_note"]
@@ -121,7 +188,7 @@ def test_large_networks_run_no_more_at_once_than_memory_holds() -> None:
 
 
 def test_a_gpu_is_used_and_shared_without_being_told() -> None:
-    machine = replace(MACHINE, gpu="G", gpus=1, gpu_memory_gb=24.0, fast_bfloat16=True)
+    machine = replace(MACHINE, gpu="G", gpus=1, gpu_memory_gb=24.0, gpu_bfloat16=True)
     portion = share(machine, ResourceSettings(), ModelSettings(width=16, image_size=128))
     assert (portion.device, portion.gpu, portion.at_once, portion.precision) == ("cuda", 0.25, 4, "bfloat16")
     named = share(machine, ResourceSettings(gpu=0.5, at_once=1), ModelSettings(), "float32")

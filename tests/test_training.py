@@ -190,6 +190,32 @@ def test_a_cap_below_200_cuts_and_one_of_200_fails(
     assert (failed.state, failed.cut_at) == ("not_converged", None)
 
 
+def test_a_training_that_diverged_has_failed_and_does_not_show_the_start_weights(
+    start: dict[str, torch.Tensor],
+) -> None:
+    attempt, weights = run_trial(trial(learning_rate=1e30, patience=2, max_epochs=5), discs(), start)
+    assert attempt.state == "not_converged"
+    assert (attempt.best_epoch, attempt.cut_at, attempt.validation_loss) == (None, None, None)
+    assert not any(torch.equal(tensor, start[name]) for name, tensor in load(weights).items() if "weight" in name)
+
+
+def test_normal_images_are_no_part_of_dice_and_give_the_false_positive_rate() -> None:
+    data = discs(30)
+    data.masks[::2] = 0
+    data.images[::2] = np.random.default_rng(1).integers(40, 80, data.images[::2].shape)
+    learns = trial(width=4, max_epochs=20, learning_rate=1e-2, start_weights=None)
+    attempt, _ = run_trial(learns, data, None)
+    structures = [image.dice for image in attempt.test_images if not image.empty_truth]
+    normals = [image for image in attempt.test_images if image.empty_truth]
+    assert 0 < len(normals) < len(attempt.test_images)
+    assert attempt.dice == pytest.approx(np.mean(structures))
+    assert attempt.normal_images == len(normals)
+    assert attempt.false_positive_rate == np.mean([image.predicted_pixels > 0 for image in normals])
+    data.masks[:] = 0
+    empty, _ = run_trial(replace(learns, max_epochs=1), data, None)
+    assert (empty.dice, empty.iou, empty.collapsed) == (None, None, False)
+
+
 def test_a_network_that_only_says_background_has_collapsed(start: dict[str, torch.Tensor]) -> None:
     dark = {**start, "output.bias": torch.full_like(start["output.bias"], -100.0)}
     attempt, _ = run_trial(trial("block 1", learning_rate=1e-6, max_epochs=1), discs(), dark)

@@ -11,11 +11,11 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
-from engine.architectures import UNET_UNITS
 from engine.models.unet import UNet
 from engine.store import Store
 from engine.strategies import tensor_names
 from engine.trial import Attempt, Trial
+from tests.made import trial
 
 STUDY = "bright"
 SIZE = 32
@@ -60,9 +60,9 @@ def make_trained_store(root: Path) -> TrainedStore:
     start = brightness_network(seed=1)
     content = save(start)
     sha256 = hashlib.sha256(content).hexdigest()
-    bright = _trial("block 9", ("9",), sha256)
-    dark = _trial("whole network", UNET_UNITS, sha256)
-    scratch = _trial("from scratch", UNET_UNITS, None)
+    bright = trial("block 9", width=WIDTH, image_size=SIZE, learning_rate=1e-4, start_weights=sha256)
+    dark = trial("whole network", width=WIDTH, image_size=SIZE, learning_rate=1e-4, start_weights=sha256)
+    scratch = trial("from scratch", width=WIDTH, image_size=SIZE, learning_rate=1e-4, start_weights=None)
     store.begin(STUDY, "name: bright\n")
     store.write_plan(
         STUDY,
@@ -75,20 +75,20 @@ def make_trained_store(root: Path) -> TrainedStore:
     )
     store.write_start_weights(STUDY, sha256, content)
     names = tensor_names(UNet(WIDTH))
-    for trial, state, dice in (
+    for planned, state, dice in (
         (bright, start, 0.93),
         (dark, brightness_network(darker=True), 0.85),
         (scratch, brightness_network(seed=2), 0.81),
     ):
-        trained = {name: state[name] for unit in trial.units for name in names[unit]}
-        store.append(STUDY, attempt(trial, dice), weights=save(trained))
+        trained = {name: state[name] for unit in planned.units for name in names[unit]}
+        store.append(STUDY, attempt(planned, dice), weights=save(trained))
     return TrainedStore(root=root, store=store, bright=bright, dark=dark, scratch=scratch)
 
 
-def attempt(trial: Trial, dice: float) -> Attempt:
-    """A completed attempt at `trial` with this validation Dice."""
+def attempt(planned: Trial, dice: float) -> Attempt:
+    """A completed attempt at `planned` with this validation Dice."""
     return Attempt(
-        trial=trial,
+        trial=planned,
         number=1,
         state="completed",
         started="2026-11-20T12:00:00Z",
@@ -122,32 +122,3 @@ def png(pixels: np.ndarray) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
-
-
-def _trial(strategy: str, units: tuple[str, ...], start_weights: str | None) -> Trial:
-    return Trial(
-        data="0" * 64,
-        split_by="image",
-        split_seed=0,
-        folds=5,
-        fold=0,
-        fraction=80.0,
-        strategy=strategy,
-        model="unet",
-        width=WIDTH,
-        image_size=SIZE,
-        units=units,
-        learning_rate=1e-4,
-        seed=0,
-        start_weights=start_weights,
-        batch_size=2,
-        patience=20,
-        max_epochs=200,
-        batches_per_epoch=27,
-        shift=0.05,
-        zoom=0.05,
-        flip=True,
-        precision="float32",
-        threads=1,
-        device="cpu",
-    )

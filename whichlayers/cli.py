@@ -2,13 +2,14 @@
 
 import json
 import signal
-import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import platformdirs
@@ -16,7 +17,8 @@ import typer
 from rich.console import Console
 
 from engine.architectures import UNITS, strategy_table
-from engine.errors import StoreError, StudyFileError, WhichLayersError
+from engine.errors import DataError, StoreError, StudyFileError, WhichLayersError
+from whichlayers.server_process import dashboard_beside, end_with_input
 
 if TYPE_CHECKING:
     from engine.study_settings import Study
@@ -28,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+CRASHED = 1
 USER_MISTAKE = 2
 INTERRUPTED = 130
 
@@ -36,9 +39,12 @@ CacheFolder = Annotated[
     Path | None,
     typer.Option("--cache", envvar="WHICHLAYERS_CACHE", help="Folder of decoded images and start weights."),
 ]
-Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the dashboard.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, envvar="WHICHLAYERS_PORT", help="Port of the dashboard.")]
 Host = Annotated[str, typer.Option(help="Address to listen on; another than this machine's own has no sign-in.")]
-Prefix = Annotated[str, typer.Option(help="Path under which a reverse proxy serves the dashboard, such as /layers.")]
+Prefix = Annotated[
+    str,
+    typer.Option(envvar="WHICHLAYERS_PREFIX", help="Path under which a reverse proxy serves it, such as /layers."),
+]
 
 
 @app.command()
@@ -91,9 +97,6 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the study; takes the place of the study file's.")] = None,
     store: StoreFolder = "results",
     cache: CacheFolder = None,
-    address: Annotated[
-        str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to run on; without it, this machine.")
-    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials and their number; run nothing.")] = False,
     serve_too: Annotated[
         bool, typer.Option("--serve", help="Open the dashboard at once and keep it afterwards.")
@@ -102,14 +105,17 @@ def run(
 ) -> None:
     """Run what is missing of a study. Ctrl-C stops; the same command goes on from there."""
     begun = time.monotonic()
-    study = _study(study_file, data, name)
+    study, kept = _study(study_file, data, name), _cache(cache)
+    _check_writable(kept, "--cache", DataError)
     if dry_run:
-        _show_plan(study, _cache(cache))
+        _show_plan(study, kept)
         return
-    server = _serve_beside(store, _cache(cache), port) if serve_too else None
-    try:
+    if "://" not in store:
+        _check_writable(Path(store), "--store", StoreError)
+    with ExitStack() as stack:
+        server = stack.enter_context(dashboard_beside(store, kept, port)) if serve_too else None
         try:
-            _run(study, store, _cache(cache), address, begun)
+            failed = _run(study, store, kept, begun)
         except KeyboardInterrupt:
             typer.echo("Stopped. What was finished is stored; the same command goes on from there.", err=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -117,13 +123,8 @@ def run(
             typer.echo("The dashboard stays open; Ctrl-C closes it.")
             with suppress(KeyboardInterrupt):
                 server.wait()
-    finally:
-        if server is not None:
-            server.send_signal(signal.SIGINT)
-            try:
-                server.wait(15)
-            except subprocess.TimeoutExpired:
-                server.kill()
+    if failed:
+        raise typer.Exit(CRASHED)
 
 
 @app.command()
@@ -134,7 +135,7 @@ def results(
 ) -> None:
     """Print a study's Table II and its paired differences."""
     from engine.store import Store
-    from whichlayers.report import cells, print_report
+    from whichlayers.report import NOTHING_PLANNED, cells, print_report, run_state
 
     kept = Store.at(store)
     if study is None:
@@ -144,12 +145,14 @@ def results(
         for name in names:
             progress = kept.progress(name)
             counts = f"{progress.get('closed', 0)}/{progress.get('trials', 0)} trials"
-            typer.echo(f"{name}: {progress.get('state', 'begun')}, {counts}")
+            typer.echo(f"{name}: {run_state(progress)}, {counts}")
         return
     kept.study_text(study)  # says which studies there are where this one is not
     if as_csv:
         from dashboard.figures.cells import for_file
 
+        if kept.plan(study).empty:
+            raise StoreError(f"{study}: {NOTHING_PLANNED}")
         typer.echo(for_file(cells(kept, study)), nl=False)
     else:
         print_report(kept, study, Console())
@@ -160,7 +163,7 @@ def health(
     port: Port = 8501, prefix: Prefix = "", host: Annotated[str, typer.Option(help="Address to ask.")] = "127.0.0.1"
 ) -> None:
     """Tell whether a dashboard answers on a port of this machine: exit code 0 if so."""
-    from dashboard.server import is_healthy
+    from dashboard.health import is_healthy
 
     if not is_healthy(host, port, prefix):
         typer.echo(f"no dashboard answers on {host}:{port}{prefix}", err=True)
@@ -176,16 +179,21 @@ def serve(
     store: StoreFolder = "results",
     cache: CacheFolder = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = False,
+    until_end: Annotated[bool, typer.Option("--end-with-input", hidden=True)] = False,
 ) -> None:
     """Serve the dashboard: results, images and live inference on one port."""
+    if until_end:
+        end_with_input()
+    _at_end(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # the server listens to SIGTERM alone
     from dashboard.server import serve as serve_dashboard
 
     serve_dashboard(host=host, port=port, prefix=prefix, store=store, cache=_cache(cache), open_browser=browser)
 
 
 def main() -> NoReturn:
-    """Run the command line: 0 done, 2 the user's mistake (a line per problem), 130 stopped by Ctrl-C."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """Run the command line: 0 done, 1 trials crashed, 2 the user's mistake (a line per problem), 130 stopped."""
+    _at_end(signal.SIGTERM, _interrupt)
+    _at_end(signal.SIGHUP, _interrupt)
     try:
         app()
     except WhichLayersError as error:
@@ -195,21 +203,42 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+def _at_end(ending: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> None:
+    """Let `handler` answer a signal, but not one that is ignored, as a closed terminal's is under nohup."""
+    if signal.getsignal(ending) is not signal.SIG_IGN:
+        signal.signal(ending, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    # Not by way of SIGINT, which a shell's background jobs ignore.
+    raise KeyboardInterrupt
+
+
 def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
-    """The study file with what the command line puts in its place."""
-    from engine.config import load
+    """The study file with what the command line puts in its place, under the same checks.
+
+    The name of the images and the published ones that they stand beside are kept only where the file leaves
+    its folder to --data: elsewhere they belong to the images that --data replaces.
+    """
+    from engine.config import check, load
 
     study = load(study_file)
     if data is not None:
-        study = replace(study, data=replace(study.data, kind="folder", folder=str(data)))
+        settings = replace(study.data, kind="folder", folder=str(data))
+        if study.data.kind != "folder" or study.data.folder is not None:
+            settings = replace(settings, name=None, compare_with=None)
+        study = replace(study, data=settings)
     if name is not None:
         study = replace(study, name=name)
+    if mistakes := check(study):
+        raise StudyFileError([f"{study_file}, with the options given: {mistake.text}" for mistake in mistakes])
     if study.data.kind == "folder" and study.data.folder is None:
         raise StudyFileError(f"{study_file}: no images named; write 'data: {{folder: ...}}' or give --data FOLDER")
     return study
 
 
-def _run(study: "Study", store: str, cache: Path, address: str | None, begun: float) -> None:
+def _run(study: "Study", store: str, cache: Path, begun: float) -> int:
+    """Runs the study and prints its answer; gives the number of trials that crashed."""
     from engine.search import run as search
     from engine.store import Store
     from whichlayers.progress import duration, show_progress
@@ -217,14 +246,22 @@ def _run(study: "Study", store: str, cache: Path, address: str | None, begun: fl
 
     results = Store.at(store)
     with show_progress(study.name) as listen:
-        counts = search(study, results, cache, listen, address=address)
+        counts = search(study, results, cache, listen)
     seconds = time.monotonic() - begun
     print_report(results, study.name, Console())
-    where = "" if store == "results" else f" --store {store}"
+    serve_it = "whichlayers serve" + ("" if store == "results" else f" --store {store}")
+    failed = counts["failed"]
     typer.echo(
-        f"{counts['closed']} of {counts['trials']} trials done, {counts['failed']} failed, "
-        f"in {duration(seconds)}. Look at them: whichlayers serve{where}"
+        f"{counts['closed']} of {counts['trials']} trials done, {failed} failed, "
+        f"in {duration(seconds)}. Look at them: {serve_it}"
     )
+    if failed:
+        typer.echo(
+            f"{failed} of {counts['trials']} trials crashed: tracebacks stand under 'Crashed attempts' in {serve_it}; "
+            "the same command tries them again.",
+            err=True,
+        )
+    return failed
 
 
 def _show_plan(study: "Study", cache: Path) -> None:
@@ -250,36 +287,29 @@ def _show_plan(study: "Study", cache: Path) -> None:
     typer.echo(planning.split_sizes(study, dataset).to_string(index=False))
 
 
-def _serve_beside(store: str, cache: Path, port: int) -> "subprocess.Popen[bytes]":
-    """The dashboard as a process of its own, so that training does not slow it down.
-
-    Raises WhichLayersError at once where the port is taken.
-    """
-    from dashboard.server import free_socket
-
-    free_socket("127.0.0.1", port).close()
-    arguments = [
-        sys.executable,
-        "-m",
-        "whichlayers",
-        "serve",
-        "--store",
-        store,
-        "--cache",
-        str(cache),
-        "--port",
-        str(port),
-    ]
-    return subprocess.Popen([*arguments, "--browser"], start_new_session=True)
-
-
 def _cache(folder: Path | None) -> Path:
     return folder if folder is not None else platformdirs.user_cache_path("whichlayers")
 
 
+def _check_writable(folder: Path, option: str, error: type[WhichLayersError]) -> None:
+    """Tells before any work whether files can be written there. Raises `error` with the remedy."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise error(
+            f"{option} {folder}: cannot be written ({problem.strerror}); choose another folder with {option}"
+        ) from problem
+
+
 def _conditions(texts: Sequence[str]) -> dict[str, list[str]]:
-    """`label=benign,malignant` as {"label": ["benign", "malignant"]}."""
+    """`label=benign,malignant`, or `label=benign` and `label=malignant`, as {"label": ["benign", "malignant"]}."""
     wrong = [text for text in texts if "=" not in text]
     if wrong:
         raise StudyFileError([f"--where {text}: expected COLUMN=VALUE, such as label=benign" for text in wrong])
-    return {text.split("=", 1)[0]: text.split("=", 1)[1].split(",") for text in texts}
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        column, values = text.split("=", 1)
+        found.setdefault(column, []).extend(values.split(","))
+    return {column: list(dict.fromkeys(values)) for column, values in found.items()}

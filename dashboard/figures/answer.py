@@ -53,6 +53,13 @@ def _whole(name: str) -> str:
     return name.replace(" ", "\u00a0")  # no line ends within a name
 
 
+def false_positives(cell: Any) -> str:
+    """`false positives on normal images: 12 % of 30` of a row of cells, or "" where it has none to tell of."""
+    if not cell.normal_images or pd.isna(cell.false_positive_rate):
+        return ""
+    return f"false positives on normal images: {100 * cell.false_positive_rate:.0f} % of {cell.normal_images:.0f}"
+
+
 def images_line(facts: Mapping[str, Any]) -> str:
     """What the images are: their name and where they come from."""
     name, text = str(facts["data"]["name"]), str(facts["data"]["provenance"]).rstrip(".")
@@ -77,10 +84,13 @@ def provenance(facts: Mapping[str, Any], plan: pd.DataFrame) -> str:
     return " · ".join(parts)
 
 
-def duration(seconds: float) -> str:
-    """Seconds as `40 s`, `12 min` or `1 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
+def duration(seconds: int | float) -> str:
+    """Seconds as `45 s`, `3 min 20 s` (below ten minutes), `12 min` or `1 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 

@@ -21,6 +21,8 @@ RESULTS = [
     "seconds",
     "number",
     "error",
+    "false_positive_rate",
+    "normal_images",
 ]
 CELL = ["fraction", "strategy"]
 Rate = float | str
@@ -48,7 +50,9 @@ def trial_table(plan: pd.DataFrame, attempts: pd.DataFrame, rate: Rate | None = 
     if rate is None and len(plan):
         rate = rates(plan)[0]
     found = latest(attempts[attempts["id"].isin(plan["id"])])
-    trials = plan.merge(found[["id", *RESULTS]], on="id", how="left", validate="many_to_one")
+    # Results of earlier versions say nothing of normal images.
+    found = found.reindex(columns=["id", *RESULTS])
+    trials = plan.merge(found, on="id", how="left", validate="many_to_one")
     trials["closed"] = trials["state"].isin(CLOSED)
     trials["converged"] = trials["state"] == "completed"
     if rate != CHOSEN:
@@ -66,7 +70,8 @@ def trial_table(plan: pd.DataFrame, attempts: pd.DataFrame, rate: Rate | None = 
 def fold_table(trials: pd.DataFrame, measure: str = "dice") -> pd.DataFrame:
     """A row per cell and fold: `value` is the mean over its converged seeds, `value_all` over all closed ones.
 
-    `done` tells that all its planned trainings are closed; counts are of trainings.
+    `done` tells that all its planned trainings are closed; counts are of trainings. `false_positive_rate` is the part
+    of the fold's `normal_images` (test images without a structure) on which something is predicted, NaN without any.
     """
     rows = []
     for (fraction, strategy, fold), part in parts(trials, [*CELL, "fold"]):
@@ -87,11 +92,14 @@ def fold_table(trials: pd.DataFrame, measure: str = "dice") -> pd.DataFrame:
                 "crashed": int((part["state"] == "error").sum()),
                 "cut_at": sorted({int(epoch) for epoch in closed["cut_at"].dropna()}),
                 "rates": sorted({float(value) for value in (closed if len(closed) else part)["learning_rate"]}),
+                "false_positive_rate": good["false_positive_rate"].astype(float).mean(),
+                "normal_images": int(closed["normal_images"].astype(float).fillna(0).max()) if len(closed) else 0,
                 "ids": list(part["id"]),
             }
         )
     columns = "fraction strategy fold value value_all validation done trainings closed failed collapsed crashed"
-    return pd.DataFrame(rows, columns=[*columns.split(), "cut_at", "rates", "ids"])
+    more = "cut_at rates false_positive_rate normal_images ids"
+    return pd.DataFrame(rows, columns=[*columns.split(), *more.split()])
 
 
 def cell_table(folds: pd.DataFrame, plan: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -128,12 +136,14 @@ def cell_table(folds: pd.DataFrame, plan: pd.DataFrame, dataset: str) -> pd.Data
                 "cut": _cut(part),
                 "rates": sorted({rate for rates in part["rates"] for rate in rates}),
                 "values": [float(value) for value in part["value"]] if complete else [],
+                "false_positive_rate": part["false_positive_rate"].mean() if complete else float("nan"),
+                "normal_images": int(part["normal_images"].sum()),
                 "trainable": sum(counts[unit] for unit in units[strategy]),
                 "total": sum(counts.values()),
             }
         )
     columns = "source dataset fraction strategy mean sd mean_all validation complete folds folds_done trainings failed"
-    more = "collapsed crashed cut rates values trainable total"
+    more = "collapsed crashed cut rates values false_positive_rate normal_images trainable total"
     cells = pd.DataFrame(rows, columns=[*columns.split(), *more.split()])
     rank = {name: place for place, name in enumerate(order)}
     cells = cells.assign(_rank=cells["strategy"].map(rank)).sort_values(["fraction", "_rank"], ascending=[False, True])

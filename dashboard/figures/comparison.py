@@ -37,6 +37,8 @@ def published_cells(published: pd.DataFrame, *, width: int, dataset: str | None 
             "cut": "",
             "rates": [[1e-4]] * len(published),
             "values": [[] for _ in range(len(published))],
+            "false_positive_rate": float("nan"),
+            "normal_images": 0,
             "trainable": published["strategy"].map(trainable).astype(int),
             "total": max(trainable.values()),
         }

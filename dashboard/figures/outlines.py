@@ -43,11 +43,14 @@ def outlined(
 def extremes_table(test_images: pd.DataFrame, trials: pd.DataFrame, number: int, measure: str = "dice") -> pd.DataFrame:
     """The `number` worst and as many best test images of the trials, worst first; each image once.
 
-    Columns of the store's test images with `fold` and `seed`, and `end` ("worst" or "best").
+    Columns of the store's test images with `fold` and `seed`, and `end` ("worst", "best" or "normal"). Images without
+    a structure have no overlap to be ordered by: of them those with most pixels predicted come last, as "normal".
     """
     wanted = trials.loc[trials["closed"], ["id", "number", "fold", "seed"]].astype({"number": "int64"})
-    table = test_images.merge(wanted, on=["id", "number"]).sort_values([measure, "image"], kind="stable")
-    number = min(number, len(table) // 2) if len(table) > 1 else len(table)
-    return pd.concat(
-        [table.head(number).assign(end="worst"), table.tail(number).iloc[::-1].assign(end="best")]
-    ).reset_index(drop=True)
+    table = test_images.merge(wanted, on=["id", "number"])
+    empty = table["empty_truth"].astype(bool)
+    normal = table[empty].sort_values(["predicted_pixels", "image"], ascending=[False, True], kind="stable")
+    table = table[~empty].sort_values([measure, "image"], kind="stable")
+    half = min(number, len(table) // 2) if len(table) > 1 else len(table)
+    ends = (("worst", table.head(half)), ("best", table.tail(half).iloc[::-1]), ("normal", normal.head(number)))
+    return pd.concat([part.assign(end=end) for end, part in ends]).reset_index(drop=True)

@@ -1,12 +1,14 @@
 """Table II: strategies in columns with their parameters, data set and fraction in rows, each row coloured by itself."""
 
 from html import escape
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard.figures.answer import false_positives
 from dashboard.figures.palette import ACCENT, FAINT, INK, PLAIN, SCALES, Colours, empty, layout
 from dashboard.figures.rows import rows
 
@@ -14,6 +16,8 @@ ROW, HEADER, GAP = 1.0, 0.72, 0.18
 """Heights of a row, of a data set's name above its rows, and of the space before it; in rows."""
 ROW_PIXELS = 42
 TOP_PIXELS = 82
+FEWEST_COLOURED = 3
+"""Complete cells from which an unfinished row is coloured."""
 DASH = "–"
 Kind = Literal["mean", "difference"]
 
@@ -22,8 +26,9 @@ def table2_table(cells: pd.DataFrame, *, measure: str = "Dice", kind: Kind = "me
     """A row per cell of the drawn table: its place, text, colour level and hover text.
 
     `row_label` is the data set's name and the fraction. `level` runs from 0 (lowest of the row) to 1 (highest), NaN
-    for a cell without a value or alone in its row; of differences, 0.5 is none. `best` marks the highest of a
-    complete row. Every row has a cell for every strategy: one that does not exist is an en dash.
+    for a cell without a value or alone in its row; of differences, 0.5 is none. `coloured` tells of a row's cells
+    that they may have one: of two values one would always be the worst. `best` marks the highest of a complete row.
+    Every row has a cell for every strategy: one that does not exist is an en dash.
     """
     columns = list(dict.fromkeys(cells["strategy"]))
     rows = list(dict.fromkeys(zip(cells["dataset"], cells["fraction"], strict=True)))
@@ -44,12 +49,13 @@ def table2_table(cells: pd.DataFrame, *, measure: str = "Dice", kind: Kind = "me
     if kind == "difference":
         most = float(table["mean"].abs().max() or 1.0)
         table["level"] = 0.5 + table["mean"] / (2 * most)
-        table["best"] = False
+        table["coloured"], table["best"] = True, False
     else:
         spread = (high - low).where(high > low, np.nan)
         table["level"] = ((table["mean"] - low) / spread).where(spread.notna(), 0.5).where(table["mean"].notna())
-        table["level"] = table["level"].where(known > 1)
         whole = table["complete"].fillna(True).astype(bool).groupby(table["row"]).transform("all")
+        table["coloured"] = whole | (known >= FEWEST_COLOURED)
+        table["level"] = table["level"].where(table["coloured"] & (known > 1))
         table["best"] = table["mean"].notna() & (table["mean"].round(3) == high.round(3)) & (known > 1) & whole
     records: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in table.to_dict("records")
@@ -97,6 +103,8 @@ def _hover(cell: dict[str, Any], measure: str, kind: Kind) -> str:
     if cell["values"] and kind == "mean":
         shown = ["did not converge" if np.isnan(value) else f"{value:.3f}" for value in cell["values"]]
         lines.append(f"folds: {' · '.join(shown)}")
+    if kind == "mean" and (told := false_positives(SimpleNamespace(**cell))):
+        lines.append(told)
     if cell["failed"]:
         mean_all = "" if np.isnan(cell["mean_all"]) else f"; mean over all folds {cell['mean_all']:.3f}"
         lines.append(f"{cell['failed']:.0f} of {cell['trainings']:.0f} failed to converge, left out{mean_all}")
@@ -205,17 +213,22 @@ def table2(
             x=0, xref="paper", y=top, yref="y", text=f"<b>{escape(name)}</b>", showarrow=False,
             xanchor="left", yanchor="middle", xshift=2, font={"size": 13, "color": FAINT[dark]},
         )  # fmt: skip
+    for cell in rows(table[table["mean"].notna() & ~table["coloured"]]):
+        _frame(figure, cell.column, tops[cell.row], {"color": FAINT[dark], "width": 1})
     if selected is not None:
         chosen = table[
             (table["source"] == "ours") & (table["percent"] == selected[0]) & (table["strategy"] == selected[1])
         ]
         for cell in rows(chosen):
-            top = tops[cell.row]
-            figure.add_shape(
-                type="rect", x0=cell.column - 0.49, x1=cell.column + 0.49, y0=top + 0.02, y1=top + ROW - 0.02,
-                line={"color": ACCENT[dark], "width": 3}, fillcolor="rgba(0,0,0,0)",
-            )  # fmt: skip
+            _frame(figure, cell.column, tops[cell.row], {"color": ACCENT[dark], "width": 3})
     return figure
+
+
+def _frame(figure: go.Figure, column: int, top: float, line: dict[str, Any]) -> None:
+    figure.add_shape(
+        type="rect", x0=column - 0.49, x1=column + 0.49, y0=top + 0.02, y1=top + ROW - 0.02, line=line,
+        fillcolor="rgba(0,0,0,0)",
+    )  # fmt: skip
 
 
 def _places(rows: pd.DataFrame) -> tuple[list[float], list[float], list[tuple[float, str]], float]:

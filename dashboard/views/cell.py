@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data
+from dashboard.figures.answer import false_positives
 from dashboard.figures.cells import Rate, strategy_order
 from dashboard.figures.curves import curves, curves_table
 from dashboard.figures.folds import folds, folds_table
@@ -18,6 +19,11 @@ from dashboard.views.switches import MEASURES
 KEY = "<span style='color:#e3b400'>■</span> truth yellow, <span style='color:#1fc3d6'>■</span> prediction cyan"
 SHOWN = 4
 """Worst test images shown, and best ones."""
+ENDS = {
+    "worst": "Worst test images",
+    "best": "Best test images",
+    "normal": "Normal test images with most pixels predicted",
+}
 
 
 def choose(study: str) -> tuple[str, str]:
@@ -52,6 +58,10 @@ def draw(study: str, percent: str, strategy: str, rate: Rate, measure: str) -> N
         figure = curves(table, dark=is_dark())
         st.plotly_chart(figure, theme=None, config=CHART, key="curves", alt="Loss by epoch, a colour per fold")
     if trials["closed"].all():
+        cells = data.cells(study, rate, measure)
+        for cell in rows(cells[(cells["fraction"] == fraction) & (cells["strategy"] == strategy)]):
+            if told := false_positives(cell):
+                st.caption(f"{told[:1].upper()}{told[1:]}; Dice and IoU are of the other images.")
         _images(study, trials, name, measure)
     else:
         st.caption(f"{trials['closed'].sum()} of {len(trials)} trials done. Test images come with the last one.")
@@ -69,16 +79,20 @@ def _images(study: str, trials: pd.DataFrame, name: str, measure: str) -> None:
     pictures = data.pictures(study, trials, SHOWN, measure)
     if pictures is None:
         st.info("The study's images are no longer in the cache: run the study again to read them anew.")
-        st.dataframe(chosen[["end", "image", "group", "fold", "dice", "iou"]], hide_index=True)
+        st.dataframe(chosen[["end", "image", "group", "fold", "dice", "iou", "predicted_pixels"]], hide_index=True)
         return
-    for end in ("worst", "best"):
+    for end, title in ENDS.items():
         shown = chosen[chosen["end"] == end]
         if not len(shown):
             continue
-        st.html(f"<b>{end.capitalize()} test images</b> · {KEY}")
+        st.html(f"<b>{title}</b> · {KEY}")
         with st.container(key=f"{end}-images"):
             for column, row in zip(st.columns(SHOWN), rows(shown), strict=False):
                 group = f" · {row.group}" if row.group else ""
                 where = f"{PurePosixPath(row.image).name}{group} · fold {row.fold}"
-                caption = f"**{name} {getattr(row, measure):.2f}** · {where}"
-                column.image(pictures[row.Index], caption, "stretch", alt=f"{row.image}, truth and prediction")
+                found = f"{name} {getattr(row, measure):.2f}"
+                if end == "normal":
+                    found = f"normal, {row.predicted_pixels:,} pixels predicted"
+                column.image(
+                    pictures[row.Index], f"**{found}** · {where}", "stretch", alt=f"{row.image}, truth and prediction"
+                )

@@ -7,7 +7,7 @@ from dashboard import data
 from dashboard.figures.cells import Rate, for_file
 from dashboard.figures.comparison import beside, difference_cells, why_no_difference
 from dashboard.figures.palette import Colours
-from dashboard.figures.table2 import table2_table
+from dashboard.figures.table2 import FEWEST_COLOURED, table2_table
 from dashboard.views.chart import draw_table
 from engine import published as paper
 
@@ -44,16 +44,18 @@ def draw(study: str, rate: Rate, measure: str, show: str, colours: Colours) -> N
             )
         return
     shown = ours if theirs is None else pd.concat([ours, theirs], ignore_index=True)
-    draw_table(table2_table(shown, measure=name), colours, clickable=True)
-    st.caption(_note(ours, theirs))
+    drawn = table2_table(shown, measure=name)
+    draw_table(drawn, colours, clickable=True)
+    st.caption(_note(ours, theirs, coloured=bool(drawn["coloured"].all())))
     _downloads(study, ours, data.folds(study, rate, measure))
 
 
-def _note(ours: pd.DataFrame, theirs: pd.DataFrame | None) -> str:
+def _note(ours: pd.DataFrame, theirs: pd.DataFrame | None, *, coloured: bool) -> str:
     words = ["Mean (sd) over folds; bold: highest of its row; colours run from a row's lowest to its highest."]
     failed = ours["failed"].sum() + (theirs["failed"].sum() if theirs is not None else 0)
     words += ["†: some trainings failed to converge and are left out, see on hover."] if failed else []
     words += ["1/2: folds done."] if not ours["complete"].all() else []
+    words += [] if coloured else [f"A row is coloured once {FEWEST_COLOURED} of its cells are complete."]
     words += [f"Published rows for comparison, not as a target: {SOURCE}"] if theirs is not None else []
     return " ".join(words)
 

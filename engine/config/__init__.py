@@ -5,8 +5,8 @@ What a file may say:
 - Every key may be left out; `name` is then the file's name, `folds.run` every fold.
 - A single value stands for a list of one: `learning_rates: 1e-4`.
 - `yes`, `on`, `true` and `no`, `off`, `false` are the values of a yes/no key. For a key that may be off
-  (`training.augmentation`, `resources.gpu`), `off`, `no`, `none` and `null` say so. Elsewhere they are words;
-  in quotes they are always words.
+  (`training.augmentation`), `off`, `no`, `none` and `null` say so; `resources.gpu: off` is 0, the processor, and
+  `null` leaves the choice to the machine. Elsewhere they are words; in quotes they are always words.
 - `1e-4` is a number (YAML 1.2).
 - Strategies may be written as `5` or `1-4`; between [ ] a set with commas stands in quotes: `["blocks 1,2"]`.
 - Folders are relative to the directory in which the command runs, not to the file.
@@ -147,5 +147,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if value is None:
-        return "off"
+        return "none"  # "off" would be an amount of 0
     return value

@@ -9,10 +9,13 @@ from math import isfinite
 from engine.architectures import Strategy, parse_strategy
 from engine.config.reading import Key, dotted
 from engine.errors import StrategyError
+from engine.splits import FULL_POOL_TOLERANCE, full_pool_percent
 from engine.study_settings import Study
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}", re.ASCII)
 LARGEST_WIDTH = 256
+LARGEST_SEED = 2**63 - 1
+"""What a table of results holds as a whole number."""
 IMAGE_SIZE_STEP = 16
 """The U-Net halves its input four times."""
 
@@ -69,7 +72,7 @@ def _data(study: Study) -> Iterator[Mistake]:
             )
         if data.folder is not None:
             yield _unused("data", "folder", "simulated", "folder")
-    yield from _at_least(("data", "seed"), data.seed, 0)
+    yield from _seed(("data", "seed"), data.seed)
     if not data.mask.strip():
         yield Mistake(key=("data", "mask"), text="'data.mask' is empty; expected the name of a manifest column")
     for column, values in data.where.items():
@@ -85,7 +88,7 @@ def _data(study: Study) -> Iterator[Mistake]:
         if start.kind != needed and given is not None:
             yield _unused("start_weights", needed, start.kind, needed)
     yield from _at_least(("start_weights", "images"), start.images, 10)
-    yield from _at_least(("start_weights", "seed"), start.seed, 0)
+    yield from _seed(("start_weights", "seed"), start.seed)
     yield from _at_least(("start_weights", "batches"), start.batches, 1)
     yield from _at_least(("start_weights", "batch_size"), start.batch_size, 1)
 
@@ -93,11 +96,10 @@ def _data(study: Study) -> Iterator[Mistake]:
 def _axes(study: Study) -> Iterator[Mistake]:
     yield from _strategies(study)
     of = study.folds.of
-    largest = 100 * (of - 1) / of if of >= 2 else 100.0
+    largest = full_pool_percent(of) if of >= 2 else 100.0
     yield from _unique(("fractions",), study.fractions)
     for place, fraction in enumerate(study.fractions):
-        # 66.7 of three folds is meant to be 66.67
-        if not 0 < fraction <= largest + 0.05:
+        if not 0 < fraction <= largest + FULL_POOL_TOLERANCE:
             yield Mistake(
                 key=("fractions", place),
                 text=f"'fractions' has {fraction:g}; expected percent of the whole data set, more than 0 and at most "
@@ -113,7 +115,7 @@ def _axes(study: Study) -> Iterator[Mistake]:
             )
     yield from _unique(("seeds",), study.seeds)
     for place, seed in enumerate(study.seeds):
-        yield from _at_least(("seeds", place), seed, 0)
+        yield from _seed(("seeds", place), seed)
 
 
 def _strategies(study: Study) -> Iterator[Mistake]:
@@ -156,14 +158,14 @@ def _folds(study: Study) -> Iterator[Mistake]:
                 text=f"'folds.run' has {fold}; expected 0 to {of - 1}: folds are counted from 0, and there are {of}",
                 needs=(("folds", "of"),),
             )
-    yield from _at_least(("split", "seed"), study.split.seed, 0)
+    yield from _seed(("split", "seed"), study.split.seed)
 
 
 def _training(study: Study) -> Iterator[Mistake]:
     training, resources = study.training, study.resources
     yield from _at_least(("training", "batch_size"), training.batch_size, 1)
     yield from _at_least(("training", "patience"), training.patience, 1)
-    yield from _at_least(("training", "max_epochs"), training.max_epochs, 1)
+    yield from _between(("training", "max_epochs"), training.max_epochs, 1, 200)
     if training.batches_per_epoch is not None:
         yield from _at_least(("training", "batches_per_epoch"), training.batches_per_epoch, 1)
     if training.augmentation is not None:
@@ -175,11 +177,11 @@ def _training(study: Study) -> Iterator[Mistake]:
     if resources.at_once is not None:
         yield from _at_least(("resources", "at_once"), resources.at_once, 1)
     gpu = resources.gpu
-    if gpu is not None and not (0 < gpu <= 1 or (isfinite(gpu) and gpu > 1 and gpu == int(gpu))):
+    if gpu is not None and not (0 <= gpu <= 1 or (isfinite(gpu) and gpu > 1 and gpu == int(gpu))):
         yield Mistake(
             key=("resources", "gpu"),
-            text=f"'resources.gpu' is {gpu:g}; expected a part of one GPU such as 0.25, or a whole number of GPUs; "
-            "leave it out to let the machine decide",
+            text=f"'resources.gpu' is {gpu:g}; expected a part of one GPU such as 0.25, a whole number of GPUs, or "
+            "0 for the processor; leave it out to let the machine decide",
         )
 
 
@@ -195,6 +197,12 @@ def _at_least(key: Key, value: int, least: int) -> Iterator[Mistake]:
     if value < least:
         verb = "has" if isinstance(key[-1], int) else "is"
         yield Mistake(key=key, text=f"'{dotted(key)}' {verb} {_shown(value)}; expected {least} or more")
+
+
+def _seed(key: Key, value: int) -> Iterator[Mistake]:
+    yield from _at_least(key, value, 0)
+    if value > LARGEST_SEED:
+        yield Mistake(key=key, text=f"'{dotted(key)}' is {value}; expected {LARGEST_SEED} at most")
 
 
 def _between(key: Key, value: float | int, least: float | int, most: float | int) -> Iterator[Mistake]:

@@ -113,7 +113,8 @@ class Reading:
         if is_dataclass(inner) and isinstance(inner, type):
             return self._optional_section(node, inner, key, word=word, optional=optional)
         if optional and word in OFF_WORDS:
-            return None
+            # An amount that is off is none of it; nothing said leaves the choice to the machine.
+            return 0.0 if inner is float and word in ("off", "no", "false") else None
         if get_origin(inner) is tuple:
             return self._list(node, key, word)
         if get_origin(inner) is dict:

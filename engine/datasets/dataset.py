@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -44,12 +45,13 @@ class Dataset:
         """True where every image names its group."""
         return bool((self.table["group"] != "").all())
 
-    def groups_for_splits(self) -> list[str]:
-        """The group of each image; groups that share an image to the pixel are one, so that it cannot leak.
+    def groups_for_splits(self, by: Literal["group", "image"]) -> list[str] | None:
+        """What must stay on one side of a split: the group of each image, or by image the image itself.
 
-        United groups are called `first + second`, in the order of the table.
+        Groups (or images) that share an image to the pixel are one, so that it cannot leak; they are called
+        `first + second`, in the order of the table. None where every image may go its own way.
         """
-        groups = [str(group) for group in self.table["group"]]
+        groups = [str(name) for name in self.table["group" if by == "group" else "image"]]
         first_with = dict[bytes, str]()
         united = {group: group for group in groups}
 
@@ -62,6 +64,8 @@ class Dataset:
         members = dict[str, list[str]]()
         for group in dict.fromkeys(groups):
             members.setdefault(find(group), []).append(group)
+        if by == "image" and len(members) == len(groups):
+            return None
         return [" + ".join(members[find(group)]) for group in groups]
 
 

@@ -7,11 +7,11 @@
                segments/*.parquet    finished attempts compacted, about 500 to a file
                weights/*.safetensors trained tensors per trial, start weights once
                progress.json         what a run is doing now
-               lease.json            keeps two runs of a study apart
+<root>/.leases/<study>.json          keeps two runs of a study apart
 """
 
 from engine.store.files import Files
-from engine.store.lease import Lease
+from engine.store.lease import Lease, is_running
 from engine.store.store import SEGMENT, Store, closed_ids, latest
 
-__all__ = ["SEGMENT", "Files", "Lease", "Store", "closed_ids", "latest"]
+__all__ = ["SEGMENT", "Files", "Lease", "Store", "closed_ids", "is_running", "latest"]

@@ -1,9 +1,11 @@
 """Whole files, written at once or not at all, on any pyarrow file system."""
 
-import contextlib
 import os
 import posixpath
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 
 from pyarrow import fs
@@ -14,13 +16,15 @@ from engine.errors import StoreError
 class Files:
     """Files under one root. A reader never sees half a file; files are not changed, only replaced.
 
-    On a local folder a file is written aside and renamed; elsewhere (S3) one PUT does the same.
+    Names are relative, their parts apart by '/'. On a local folder a file is written aside and renamed;
+    elsewhere (S3) one PUT does the same. Every method raises StoreError for a name that could lead out of
+    the root, and where the file system refuses (no right, disk full, a file in the way).
     """
 
     def __init__(self, root: str | Path, file_system: fs.FileSystem | None = None, cache: Path | None = None) -> None:
         if file_system is None:
             if "://" in str(root):
-                file_system, path = fs.FileSystem.from_uri(str(root))
+                file_system, path = _remote(str(root))
             else:
                 file_system, path = fs.LocalFileSystem(), str(Path(root).absolute())
         else:
@@ -30,16 +34,16 @@ class Files:
         self.local = isinstance(file_system, fs.LocalFileSystem)
         self._cache = cache
 
-    def _path(self, name: str) -> str:
+    def path(self, name: str) -> str:
+        """Path of `name` on the file system. Raises StoreError for names that could lead out of the root."""
+        if any(part in ("", ".", "..") for part in name.split("/")):
+            raise StoreError(f"'{name}' cannot be a name in {self.root}; expected one without '..', '.' or outer '/'")
         return posixpath.join(self.root, name)
 
     def write(self, name: str, content: bytes) -> None:
-        """Put `content` under `name`, replacing what was there in one step.
-
-        Raises StoreError where the place cannot be written (no right, disk full).
-        """
-        path = self._path(name)
-        try:
+        """Put `content` under `name`, replacing what was there in one step."""
+        path = self.path(name)
+        with said(path, "written"):
             if self.local:
                 target = Path(path)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,46 +55,69 @@ class Files:
                         os.fsync(stream.fileno())
                     aside.replace(target)
                 finally:
-                    aside.unlink(missing_ok=True)
+                    # Where the write itself failed, its error is the one to tell.
+                    with suppress(OSError):
+                        aside.unlink()
             else:
                 self.file_system.create_dir(posixpath.dirname(path), recursive=True)
                 with self.file_system.open_output_stream(path) as stream:
                     stream.write(content)
-        except OSError as error:
-            raise StoreError(
-                f"{path} cannot be written ({error}); free some space or choose another --store"
-            ) from error
 
     def read(self, name: str) -> bytes | None:
         """The content of `name`, or None where there is no such file."""
-        try:
-            with self.file_system.open_input_file(self._path(name)) as stream:
-                content: bytes = stream.read()
-                return content
-        except FileNotFoundError:
-            return None
+        path = self.path(name)
+        with said(path, "read"):
+            try:
+                with self.file_system.open_input_file(path) as stream:
+                    content: bytes = stream.read()
+                    return content
+            except FileNotFoundError:
+                return None
 
-    def names(self, folder: str, *, recursive: bool = False) -> list[tuple[str, bool]]:
-        """(name below `folder`, is a folder) of everything in it, sorted; files being written are left out."""
-        base = self._path(folder)
-        found = self.file_system.get_file_info(fs.FileSelector(base, allow_not_found=True, recursive=recursive))
-        entries = [(posixpath.relpath(entry.path, base), entry.type == fs.FileType.Directory) for entry in found]
-        return sorted(entry for entry in entries if not posixpath.basename(entry[0]).startswith("."))
+    def names(self, folder: str | None = None) -> list[tuple[str, bool]]:
+        """(name, is a folder) of everything in `folder` (None is the root), sorted, without hidden files.
+
+        Files that are being written are hidden ones.
+        """
+        base = self.root if folder is None else self.path(folder)
+        with said(base, "listed"):
+            found = self.file_system.get_file_info(fs.FileSelector(base, allow_not_found=True))
+        return sorted(
+            (entry.base_name, entry.type == fs.FileType.Directory)
+            for entry in found
+            if not entry.base_name.startswith(".")
+        )
 
     def delete(self, name: str) -> None:
-        """Remove `name`; nothing happens where it is gone already."""
-        with contextlib.suppress(FileNotFoundError):
-            self.file_system.delete_file(self._path(name))
+        """Remove the file `name`; nothing happens where it is gone already."""
+        path = self.path(name)
+        with said(path, "deleted"), suppress(FileNotFoundError):
+            self.file_system.delete_file(path)
 
-    def delete_folder(self, name: str) -> None:
-        """Remove the folder `name` with all that is in it."""
-        with contextlib.suppress(FileNotFoundError):
-            self.file_system.delete_dir(self._path(name))
+    def delete_empty(self, folder: str) -> None:
+        """Remove `folder` where nothing is in it, hidden files included; nothing happens otherwise."""
+        path = self.path(folder)
+        with said(path, "deleted"):
+            if self.local:
+                try:
+                    Path(path).rmdir()
+                except FileNotFoundError:
+                    pass
+                except OSError as error:
+                    if error.errno not in (ENOTEMPTY, EEXIST):
+                        raise
+            elif not self.file_system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+                with suppress(FileNotFoundError):
+                    self.file_system.delete_dir(path)
 
     def local_path(self, name: str) -> Path:
-        """A path on this machine that holds `name`: itself, or its copy in the cache (files never change)."""
+        """A path on this machine that holds `name`: itself, or its copy in the cache (files never change).
+
+        Raises FileNotFoundError where it is to be copied and is not there.
+        """
+        path = self.path(name)
         if self.local:
-            return Path(self._path(name))
+            return Path(path)
         if self._cache is None:
             raise StoreError(f"{self.root} is not on this machine; name a folder to mirror it into")
         copy = self._cache / name
@@ -100,3 +127,24 @@ class Files:
                 raise FileNotFoundError(name)
             Files(self._cache).write(name, content)
         return copy
+
+
+@contextmanager
+def said(path: str | Path, what: str) -> Iterator[None]:
+    """Turns an OSError into a StoreError of one line that names `path` and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(f"{path} cannot be {what} ({reason}); put it right or choose another --store") from error
+
+
+def _remote(uri: str) -> tuple[fs.FileSystem, str]:
+    try:
+        file_system, path = fs.FileSystem.from_uri(uri)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(
+            f"{uri} cannot be opened ({reason}); choose another --store: a folder, or s3://bucket/folder"
+        ) from error
+    return file_system, path

@@ -1,90 +1,125 @@
 """The lease that keeps two runs of one study apart."""
 
+import fcntl
 import json
 import os
 import socket
-import uuid
+import time
+from datetime import UTC, datetime
+from errno import ENOLCK, ENOSYS, EOPNOTSUPP
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil
-
 from engine.errors import StoreError
-from engine.store.files import Files
+from engine.store.files import Files, said
+
+NO_LOCKS = (ENOLCK, ENOSYS, EOPNOTSUPP)
+TRIES = 20
+"""A page that asks whether a run is alive holds a shared lock for some microseconds; a run then tries again."""
+WAIT_SECONDS = 0.025
 
 
 class Lease:
-    """Held by one run of a study at a time: a file that is created exclusively and names its process.
+    """Held by one run of a study at a time: a lock of the kernel on a file that is never deleted.
 
-    The lease of a process that is gone from this machine is taken over. Raises StoreError where another
-    run holds it.
+    The kernel frees it with the process, however that ends, and knows it in every container that mounts the
+    same folder of one host. What the file says (process, host, since) only names the holder: it stays when
+    the lease is free. Subprocesses do not inherit it, since Python's descriptors close on exec. Raises
+    StoreError where another run holds it, or where the file system has no locks.
     """
 
     def __init__(self, files: Files, study: str) -> None:
         if not files.local:
             raise StoreError(f"{files.root}: runs need a local folder for their results; read-only use works anywhere")
-        self._path = Path(files.root) / study / "lease.json"
+        self._path = _path(files, study)
         self._study = study
+        self._descriptor: int | None = None
 
     def __enter__(self) -> "Lease":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        for _ in range(3):
-            try:
-                descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            except FileExistsError:
-                holder = _holder(self._path)
-                if _alive(holder):
-                    raise StoreError(
-                        f"study '{self._study}' is being run by process {holder['process']} on {holder['host']}; "
-                        "wait for it, stop it with Ctrl-C, or give this run another --name"
-                    ) from None
-                # Only one of several heirs can rename it away; the others find no file and try again.
-                stale = self._path.with_name(f".lease.{uuid.uuid4().hex}")
-                try:
-                    self._path.rename(stale)
-                except FileNotFoundError:
-                    continue
-                stale.unlink()
-                continue
-            with os.fdopen(descriptor, "w") as stream:
-                json.dump(_myself(), stream)
-            return self
-        raise StoreError(f"study '{self._study}': another run took the lease at the same moment; try again")
+        with said(self._path, "made"):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            self._lock(descriptor)
+            with said(self._path, "written"):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, json.dumps(_myself()).encode(), 0)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if _holder(self._path).get("process") == os.getpid():
-            self._path.unlink(missing_ok=True)
+        if self._descriptor is not None:
+            # Unlocked by word, since a forked child may hold a copy of the descriptor.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _lock(self, descriptor: int) -> None:
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(WAIT_SECONDS)
+            with said(self._path, "locked"):
+                if _locked(descriptor, fcntl.LOCK_EX):
+                    return
+        raise StoreError(
+            f"study '{self._study}' is being run by {_holder(self._path)}; "
+            "wait for it, stop it with Ctrl-C, or give this run another --name"
+        )
 
 
 def is_running(files: Files, study: str) -> bool:
-    """Whether a process that is alive holds the lease of `study`."""
-    return files.local and _alive(_holder(Path(files.root) / study / "lease.json"))
+    """Whether a run holds the lease of `study`. Makes no file.
+
+    False where the file system has no locks: no run can hold a lease there.
+    """
+    if not files.local:
+        return False
+    path = _path(files, study)
+    with said(path, "read"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _locked(descriptor, fcntl.LOCK_SH)
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                return False
+            raise
+        finally:
+            os.close(descriptor)
+
+
+def _path(files: Files, study: str) -> Path:
+    """Beside the study's folder, not in it: who deletes the folder under a run does not free its lease."""
+    files.path(study)
+    return Path(files.path(f".leases/{study}.json"))
+
+
+def _locked(descriptor: int, kind: int) -> bool:
+    """Whether the lock could be had at once."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _myself() -> dict[str, Any]:
-    process = psutil.Process()
-    return {"process": process.pid, "born": process.create_time(), "host": socket.gethostname()}
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"process": os.getpid(), "host": socket.gethostname(), "since": since}
 
 
-def _holder(path: Path) -> dict[str, Any]:
+def _holder(path: Path) -> str:
+    """The holder in words, as its lease says, or as far as it has said yet."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content
-
-
-def _alive(holder: dict[str, Any]) -> bool:
-    """Whether the holder may still be at work; one on another host is taken to be."""
-    if not holder:
-        return False
-    if holder["host"] != socket.gethostname():
-        return True
-    try:
-        # A process number is used again after a while: the time of birth tells the two apart.
-        return bool(abs(psutil.Process(holder["process"]).create_time() - holder["born"]) < 1.0)
-    except psutil.NoSuchProcess:
-        return False
+        holder = json.loads(path.read_text())
+        return f"process {holder['process']} on {holder['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -3,55 +3,67 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import duckdb
 import pandas as pd
+import platformdirs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import StoreError
 from engine.store.files import Files
-from engine.store.lease import Lease, is_running
+from engine.store.lease import is_running
 from engine.trial import CLOSED, Attempt, Epoch, TestImage, Trial
 
 SEGMENT = 500
 """Loose attempts that are worth a segment: opening one file costs about as much as reading many rows."""
 
 
-def _arrow_fields(record: type) -> list[pa.Field]:
-    kinds = {
-        "str": pa.string(),
-        "State": pa.string(),
-        "int": pa.int64(),
-        "float": pa.float64(),
-        "bool": pa.bool_(),
-        "bytes": pa.binary(),
-        "tuple[str, ...]": pa.list_(pa.string()),
-    }
-    found = []
-    for field in fields(record):
-        kind = getattr(field.type, "__name__", str(field.type)) if isinstance(field.type, type) else str(field.type)
-        kind = kind.removesuffix(" | None")
-        kind = "str" if "Literal" in kind else kind
-        if kind in kinds:
-            found.append(pa.field(field.name, kinds[kind]))
-    return found
+_NESTED = ("epochs", "test_images")
+_ARROW: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    bytes: pa.binary(),
+    tuple[str, ...]: pa.list_(pa.string()),
+}
 
 
-TRIAL_SCHEMA = pa.schema([pa.field("id", pa.string()), *_arrow_fields(Trial)])
+def arrow_fields(record: type, *, leave_out: Collection[str] = ()) -> list[pa.Field]:
+    """A column per field of the dataclass `record`; all may be null. Raises TypeError for a kind without column."""
+    kinds = get_type_hints(record)
+    names = [field.name for field in fields(record) if field.name not in leave_out]
+    return [pa.field(name, _arrow_kind(kinds[name], f"{record.__name__}.{name}")) for name in names]
+
+
+def _arrow_kind(kind: Any, place: str) -> pa.DataType:
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    plain: set[Any] = set()
+    for option in options:
+        plain |= {type(value) for value in get_args(option)} if get_origin(option) is Literal else {option}
+    plain -= {NoneType}
+    if len(plain) != 1 or not plain <= _ARROW.keys():
+        known = ", ".join(getattr(one, "__name__", str(one)) for one in _ARROW)
+        raise TypeError(f"{place} is {kind}, which the store has no column for; it has them for {known}")
+    return _ARROW[plain.pop()]
+
+
+TRIAL_SCHEMA = pa.schema([pa.field("id", pa.string()), *arrow_fields(Trial)])
 ATTEMPT_SCHEMA = pa.schema(
     [
         *TRIAL_SCHEMA,
-        *_arrow_fields(Attempt),
-        pa.field("epochs", pa.list_(pa.struct(_arrow_fields(Epoch)))),
-        pa.field("test_images", pa.list_(pa.struct(_arrow_fields(TestImage)))),
+        *arrow_fields(Attempt, leave_out=("trial", *_NESTED)),
+        pa.field("epochs", pa.list_(pa.struct(arrow_fields(Epoch)))),
+        pa.field("test_images", pa.list_(pa.struct(arrow_fields(TestImage)))),
     ]
 )
-_NESTED = ("epochs", "test_images")
+_FLAT_SCHEMA = pa.schema([field for field in ATTEMPT_SCHEMA if field.name not in _NESTED])
 
 
 class Store:
@@ -61,15 +73,22 @@ class Store:
         self.files = files
 
     @classmethod
-    def at(cls, root: str | Path) -> "Store":
-        """The store in the folder (or at the URI) `root`; it need not exist yet."""
-        return cls(Files(root))
+    def at(cls, root: str | Path, mirror: Path | None = None) -> "Store":
+        """The store in the folder (or at the URI) `root`; it need not exist yet.
+
+        What is read from a URI is kept in the folder `mirror`; where None, in one of the user's cache.
+        Raises StoreError for a URI that cannot be opened.
+        """
+        if mirror is None:
+            name = hashlib.sha256(str(root).encode()).hexdigest()
+            mirror = platformdirs.user_cache_path("whichlayers") / "mirror" / name
+        return cls(Files(root, cache=mirror))
 
     # Studies
 
     def studies(self) -> list[str]:
         """Names of the studies that were begun, sorted."""
-        folders = [name for name, is_folder in self.files.names("") if is_folder]
+        folders = [name for name, is_folder in self.files.names() if is_folder]
         return [name for name in folders if ("study.yaml", False) in self.files.names(name)]
 
     def begin(self, study: str, text: str) -> None:
@@ -102,11 +121,11 @@ class Store:
         frame: pd.DataFrame = table.to_pandas()
         return frame
 
-    def delete_study(self, study: str) -> None:
-        """Remove a study with its results. Raises StoreError while a run holds it."""
-        with Lease(self.files, study):
-            pass
-        self.files.delete_folder(study)
+    def forget(self, study: str) -> None:
+        """Remove what a run writes before its plan, and the study's folder unless something else is in it."""
+        for name in ("study.yaml", "progress.json"):
+            self.files.delete(f"{study}/{name}")
+        self.files.delete_empty(study)
 
     # Attempts
 
@@ -120,14 +139,14 @@ class Store:
 
     def next_number(self, study: str, trial_id: str) -> int:
         """Number of the next attempt at a trial, from 1."""
-        rows = self._query(study, "SELECT number FROM rows WHERE id = ?", parameters=[trial_id], ids=[trial_id])
-        return int(rows["number"].max()) + 1 if len(rows) else 1
+        numbers = self._query(study, "SELECT number FROM rows", pa.schema([ATTEMPT_SCHEMA.field("number")]), [trial_id])
+        return int(numbers["number"].max()) + 1 if len(numbers) else 1
 
     def attempts(self, study: str) -> pd.DataFrame:
         """A row per attempt, oldest first, without epochs and test images."""
-        columns = [name for name in ATTEMPT_SCHEMA.names if name not in _NESTED]
+        columns = ", ".join(_FLAT_SCHEMA.names)
         return self._query(
-            study, f"SELECT DISTINCT ON (id, number) {', '.join(columns)} FROM rows ORDER BY started, id"
+            study, f"SELECT DISTINCT ON (id, number) {columns} FROM rows ORDER BY started, id", _FLAT_SCHEMA
         )
 
     def epochs(self, study: str, ids: Iterable[str] | None = None) -> pd.DataFrame:
@@ -144,43 +163,45 @@ class Store:
     def _nested(
         self, study: str, name: str, ids: Iterable[str] | None, leave_out: tuple[str, ...] = ()
     ) -> pd.DataFrame:
-        kinds = [field.name for field in ATTEMPT_SCHEMA.field(name).type.value_type if field.name not in leave_out]
-        wanted = None if ids is None else list(ids)
+        kinds = [field for field in ATTEMPT_SCHEMA.field(name).type.value_type if field.name not in leave_out]
+        columns = ", ".join(f"item.{field.name} AS {field.name}" for field in kinds)
         return self._query(
             study,
-            f"SELECT id, number, {', '.join(f'item.{kind} AS {kind}' for kind in kinds)} FROM ("
-            f"SELECT id, number, unnest({name}) AS item FROM (SELECT DISTINCT ON (id, number) * FROM rows)"
-            + ("" if wanted is None else " WHERE id IN (SELECT unnest(?))")
-            + ")",
-            parameters=[] if wanted is None else [wanted],
-            ids=wanted,
-            empty=["id", "number", *kinds],
+            f"SELECT id, number, {columns} FROM (SELECT id, number, unnest({name}) AS item FROM ("
+            f"SELECT DISTINCT ON (id, number) id, number, {name} FROM rows))",
+            pa.schema([ATTEMPT_SCHEMA.field("id"), ATTEMPT_SCHEMA.field("number"), *kinds]),
+            None if ids is None else list(ids),
         )
 
-    def _query(
-        self,
-        study: str,
-        sql: str,
-        *,
-        parameters: Sequence[Any] = (),
-        ids: list[str] | None = None,
-        empty: Sequence[str] | None = None,
-    ) -> pd.DataFrame:
+    def _query(self, study: str, sql: str, schema: pa.Schema, ids: list[str] | None = None) -> pd.DataFrame:
+        """What `sql` selects of the relation `rows`, the attempts at the trials `ids` (all where None).
+
+        `schema` is that of the answer, for one without rows.
+        """
+        wanted = "" if ids is None else f"WHERE id IN ({', '.join(['?'] * len(ids)) or 'NULL'})"
         for attempt in range(5):
-            paths = self._row_files(study, ids)
-            if not paths:
-                names = empty or [name for name in ATTEMPT_SCHEMA.names if name not in _NESTED]
-                return pd.DataFrame({name: [] for name in names})
-            with duckdb.connect(config={"autoinstall_known_extensions": "false", "threads": "2"}) as connection:
-                try:
-                    relation = f"(SELECT * FROM read_parquet({[str(path) for path in paths]!r}, union_by_name=true))"
-                    frame: pd.DataFrame = connection.execute(f"WITH rows AS {relation} {sql}", list(parameters)).df()
+            try:
+                paths = [str(path) for path in self._row_files(study, ids)]
+                if not paths:
+                    break
+                with duckdb.connect(config={"autoinstall_known_extensions": "false", "threads": "2"}) as connection:
+                    # Files of older versions have fewer columns: the declared ones are NULL there.
+                    connection.register("declared", ATTEMPT_SCHEMA.empty_table())
+                    rows = (
+                        f"SELECT * FROM declared UNION ALL BY NAME "
+                        f"SELECT * FROM read_parquet({paths!r}, union_by_name=true) {wanted}"
+                    )
+                    frame: pd.DataFrame = connection.execute(f"WITH rows AS ({rows}) {sql}", ids or []).df()
+                if len(frame):
                     return frame
-                except duckdb.IOException as error:
-                    # A compaction took a loose file away between listing and reading: its segment is there now.
-                    if attempt == 4:
-                        raise StoreError(f"{self.files.root}/{study}: results cannot be read ({error})") from error
-        raise AssertionError("unreachable")
+                break
+            except (duckdb.IOException, FileNotFoundError) as error:
+                # A compaction took a loose file away between listing and reading: its segment is there now.
+                if attempt == 4:
+                    reason = " ".join(str(error).split())
+                    raise StoreError(f"{self.files.root}/{study}: results cannot be read ({reason})") from error
+        empty: pd.DataFrame = schema.empty_table().to_pandas()
+        return empty
 
     def _row_files(self, study: str, ids: list[str] | None = None) -> list[Path]:
         """Files that hold attempts: loose ones before segments, so that nothing falls between two listings."""

@@ -1,33 +1,20 @@
 """Live in a real browser: drop a frame, take a picture, change the trial, read what is wrong with a file."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright import sync_api
 
 from engine.store import Store
 from tests.live_server import LiveServer, served
 from tests.trained_store import STUDY, TrainedStore, disc, make_trained_store, png
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
-
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-]
 
 
 @pytest.fixture(scope="module")
@@ -41,44 +28,16 @@ def server(trained: TrainedStore, tmp_path_factory: pytest.TempPathFactory) -> I
         yield running
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["sync_api.Browser"]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}; install Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
-        yield running
-        running.close()
-
-
 @pytest.fixture
-def page(browser: "sync_api.Browser") -> Iterator["sync_api.Page"]:
-    """A page that must end without a console error, a failed request, or a request to another host."""
-    opened = browser.new_page(viewport={"width": 1180, "height": 760}, permissions=["camera"])
-    wrong: list[str] = []
-
-    def hear(message: "sync_api.ConsoleMessage") -> None:
-        if message.type == "error":
-            wrong.append(f"console: {message.text} {message.location}")
-
-    def watch(request: "sync_api.Request") -> None:
-        parts = urlsplit(request.url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
-            wrong.append(f"outside request: {request.url}")
-
-    opened.on("console", hear)
-    opened.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
-    opened.on("request", watch)
-    yield opened
-    opened.close()
-    assert wrong == []
+def page(open_page: Callable[..., sync_api.Page]) -> sync_api.Page:
+    return open_page(viewport={"width": 1180, "height": 760}, permissions=["camera"])
 
 
-def drop(page: "sync_api.Page", content: bytes, name: str = "frame.png") -> None:
+def drop(page: sync_api.Page, content: bytes, name: str = "frame.png") -> None:
     page.set_input_files("#frame input[type=file]", {"name": name, "mimeType": "image/png", "buffer": content})
 
 
-def shown(page: "sync_api.Page") -> np.ndarray:
+def shown(page: sync_api.Page) -> np.ndarray:
     """Pixels of the outlined frame that the page shows."""
     source = page.locator("#outlined img").get_attribute("src", timeout=60_000)
     assert source is not None
@@ -89,7 +48,7 @@ def cyan(pixels: np.ndarray) -> np.ndarray:
     return (pixels[..., 0] < 60) & (pixels[..., 1] > 200) & (pixels[..., 2] > 200)
 
 
-def test_a_dropped_frame_is_outlined_and_measured(page: "sync_api.Page", server: LiveServer) -> None:
+def test_a_dropped_frame_is_outlined_and_measured(page: sync_api.Page, server: LiveServer) -> None:
     page.goto(f"{server.address}/")
     drop(page, png(disc(480, 640, radius=130)))
     page.locator("#figures .figures").wait_for(timeout=60_000)
@@ -109,7 +68,7 @@ def test_a_dropped_frame_is_outlined_and_measured(page: "sync_api.Page", server:
 
 
 def test_a_change_of_trial_draws_anew_and_stays_in_the_address(
-    page: "sync_api.Page", server: LiveServer, trained: TrainedStore
+    page: sync_api.Page, server: LiveServer, trained: TrainedStore
 ) -> None:
     page.goto(f"{server.address}/?study={STUDY}&trial={trained.scratch.id}")
     field = page.locator("#trial input")
@@ -128,7 +87,7 @@ def test_a_change_of_trial_draws_anew_and_stays_in_the_address(
     sync_api.expect(field).to_have_value("whole network · 80 % · fold 0 · validation Dice 0.85")
 
 
-def test_a_damaged_frame_is_said_in_place(page: "sync_api.Page", server: LiveServer) -> None:
+def test_a_damaged_frame_is_said_in_place(page: sync_api.Page, server: LiveServer) -> None:
     page.goto(f"{server.address}/")
     drop(page, png(np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8))[:6000])
     problem = page.get_by_role("alert").filter(has_text="truncated or damaged")
@@ -139,17 +98,19 @@ def test_a_damaged_frame_is_said_in_place(page: "sync_api.Page", server: LiveSer
     page.locator("#figures .figures").wait_for(timeout=60_000)
 
 
-def test_a_camera_picture_is_outlined(page: "sync_api.Page", server: LiveServer) -> None:
+def test_a_camera_picture_is_outlined(page: sync_api.Page, server: LiveServer) -> None:
     page.goto(f"{server.address}/")
     page.locator("#frame").get_by_label("Capture from camera").click()
     page.locator("#frame").get_by_text("Click to Access Webcam").click()
+    # A picture taken before the camera gives one is no picture.
+    page.wait_for_function("document.querySelector('#frame video')?.videoWidth > 0")
     page.locator("#frame").get_by_label("capture photo").click()
     page.locator("#figures .figures").wait_for(timeout=60_000)
     assert shown(page).shape[2] == 3
 
 
-def test_an_empty_store_says_what_to_run_and_fills_by_itself(page: "sync_api.Page", tmp_path: Path) -> None:
-    with served(tmp_path / "store", tmp_path / "cache") as server:
+def test_an_empty_store_says_what_to_run_and_fills_by_itself(page: sync_api.Page, tmp_path: Path) -> None:
+    with served(tmp_path / "store", tmp_path / "cache", refresh_seconds=2.0) as server:
         page.goto(f"{server.address}/")
         sync_api.expect(page.locator("#nothing-trained")).to_contain_text("whichlayers run tune_configs/demo.yaml")
         sync_api.expect(page.locator("#frame")).to_be_hidden()

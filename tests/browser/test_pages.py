@@ -1,66 +1,21 @@
 """Results and Images in a real browser; every test fails on a console error or a request to another host."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from playwright import sync_api
 
 from engine.store import Lease, Store
+from engine.study_settings import DataSettings
 from engine.trial import Trial
-from tests.made_store import made_attempt, made_progress, made_store, made_trials
+from tests.made_store import made_attempt, made_progress, made_store, made_trials, normals_folder
 from tests.served import served
+from tests.trained_store import STUDY, TrainedStore, make_trained_store
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
-
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["sync_api.Browser"]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}; install Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
-        yield running
-        running.close()
-
-
-def watched(page: "sync_api.Page") -> list[str]:
-    """What goes wrong on the page from now on: console errors, uncaught errors, requests to other hosts."""
-    wrong: list[str] = []
-
-    def watch(request: "sync_api.Request") -> None:
-        parts = urlsplit(request.url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
-            wrong.append(f"outside request: {request.url}")
-
-    page.on("console", lambda message: wrong.append(f"console: {message.text}") if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
-    page.on("request", watch)
-    page.on("websocket", lambda socket: watch(socket))
-    return wrong
-
-
-@pytest.fixture
-def page(browser: "sync_api.Browser") -> Iterator["sync_api.Page"]:
-    opened = browser.new_page(viewport={"width": 1280, "height": 900})
-    opened.set_default_timeout(20_000)
-    wrong = watched(opened)
-    yield opened
-    opened.close()
-    assert wrong == []
 
 
 def crash(place: int, trial: Trial) -> dict[str, str]:
@@ -69,14 +24,23 @@ def crash(place: int, trial: Trial) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`made` is finished; `partly` ended in the middle of its second fold."""
+    """`made` is finished; `partly` ended in the middle of its second fold; `normals` has normal images."""
     folder = tmp_path_factory.mktemp("pages")
     store = made_store(folder / "results", folder / "cache")
     made_store(folder / "results", folder / "cache", study="partly", finished=lambda place, trial: place < 20,
                changes=crash, state="stopped")  # fmt: skip
+    made_store(folder / "results", folder / "cache", study="normals", fractions=(80,),
+               data=DataSettings(folder=str(normals_folder(folder / "discs"))),
+               finished=lambda place, trial: place < 9, state="stopped")  # fmt: skip
     # The one that ran last is shown first.
     store.write_progress("made", {**made_progress("finished", 28, 28), "updated": "2026-02-01T00:00:00+00:00"})
     return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> TrainedStore:
+    """A study whose trained networks are there, in the same store."""
+    return make_trained_store(folder / "results")
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +49,16 @@ def address(folder: Path) -> Iterator[str]:
         yield url
 
 
-def choices(page: "sync_api.Page") -> dict[str, str]:
+def choices(page: sync_api.Page) -> dict[str, str]:
     return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
 
 
-def squares(page: "sync_api.Page") -> "sync_api.Locator":
+def squares(page: sync_api.Page) -> sync_api.Locator:
     return page.locator(".st-key-table2 .scatterlayer .point")
 
 
 def test_a_click_on_a_cell_shows_its_folds_curves_and_images_and_the_link_keeps_it(
-    page: "sync_api.Page", address: str
+    page: sync_api.Page, address: str
 ) -> None:
     page.goto(address)
     page.get_by_role("heading", name="Which layers should be fine-tuned for ultrasound?").wait_for()
@@ -117,7 +81,7 @@ def test_a_click_on_a_cell_shows_its_folds_curves_and_images_and_the_link_keeps_
     page.locator(".st-key-worst-images img").nth(3).wait_for()
 
 
-def test_the_cell_can_be_chosen_from_the_keyboard(page: "sync_api.Page", address: str) -> None:
+def test_the_cell_can_be_chosen_from_the_keyboard(page: sync_api.Page, address: str) -> None:
     page.goto(f"{address}?study=made")
     box = page.get_by_role("combobox", name=re.compile("Strategy"))
     box.wait_for()
@@ -127,7 +91,7 @@ def test_the_cell_can_be_chosen_from_the_keyboard(page: "sync_api.Page", address
     page.get_by_text("Folds · contracting, 80 %").wait_for()
 
 
-def test_switches_live_in_the_address_and_survive_a_way_to_another_page(page: "sync_api.Page", address: str) -> None:
+def test_switches_live_in_the_address_and_survive_a_way_to_another_page(page: sync_api.Page, address: str) -> None:
     page.goto(f"{address}?study=made")
     page.get_by_text("published", exact=True).click()
     page.get_by_text("X-ray, Amiri et al. 2020").wait_for()
@@ -146,7 +110,7 @@ def test_switches_live_in_the_address_and_survive_a_way_to_another_page(page: "s
     assert choices(page)["colours"] == "colour-blind safe"
 
 
-def test_images_are_paged_and_sorted_and_their_address_opens_again(page: "sync_api.Page", address: str) -> None:
+def test_images_are_paged_and_sorted_and_their_address_opens_again(page: sync_api.Page, address: str) -> None:
     page.goto(f"{address}images?study=made")
     page.get_by_text("1 to 24 of 40 images").wait_for()
     page.locator(".st-key-frames img").nth(23).wait_for()
@@ -159,7 +123,7 @@ def test_images_are_paged_and_sorted_and_their_address_opens_again(page: "sync_a
     page.get_by_text("25 to 40 of 40 images").wait_for()
 
 
-def test_an_unfinished_study_shows_counts_the_remedy_and_the_crash(page: "sync_api.Page", address: str) -> None:
+def test_an_unfinished_study_shows_counts_the_remedy_and_the_crash(page: sync_api.Page, address: str) -> None:
     page.goto(f"{address}?study=partly")
     page.get_by_text("whichlayers run").wait_for()
     page.get_by_text("by validation Dice so far").first.wait_for()
@@ -168,10 +132,38 @@ def test_an_unfinished_study_shows_counts_the_remedy_and_the_crash(page: "sync_a
     page.get_by_text("Traceback: made").wait_for()
 
 
-def test_no_store_shows_the_published_table_and_a_study_appears_by_itself(
-    page: "sync_api.Page", tmp_path: Path
+def test_two_complete_cells_stay_uncoloured_and_normal_images_are_told_apart(page: sync_api.Page, address: str) -> None:
+    page.goto(f"{address}?study=normals&strategy=contracting")
+    page.get_by_text("A row is coloured once 3 of its cells are complete.").wait_for()
+    page.get_by_text(re.compile(r"False positives on normal images: \d+ % of 6;")).wait_for()
+    page.locator(".st-key-normal-images").get_by_text(re.compile(r"normal, \d+ pixels predicted")).first.wait_for()
+    assert page.locator(".st-key-worst-images").get_by_text("normal").count() == 0
+    # A faint frame around each complete cell, and the one of the chosen cell.
+    sync_api.expect(page.locator(".st-key-table2 .shapelayer path")).to_have_count(3)
+
+
+def test_the_trial_in_the_address_is_opened_and_stays_after_a_reload(
+    page: sync_api.Page, address: str, trained: TrainedStore
 ) -> None:
-    with served(tmp_path / "results", tmp_path) as address:
+    field = page.frame_locator("iframe").locator("#trial input")
+    for trial in (trained.scratch, trained.dark):
+        if trial is trained.scratch:
+            page.goto(f"{address}live?study={STUDY}&trial={trial.id}")
+        else:
+            field.click()
+            page.frame_locator("iframe").get_by_role("option", name=trial.strategy).click()
+            page.wait_for_url(f"**trial={trial.id}**")
+        sync_api.expect(field).to_have_value(re.compile(trial.strategy))
+        page.reload()
+        sync_api.expect(field).to_have_value(re.compile(trial.strategy))
+        assert choices(page) == {"study": STUDY, "trial": trial.id}
+
+
+def test_under_a_prefix_a_study_appears_by_itself_in_place_of_the_published_table(
+    page: sync_api.Page, tmp_path: Path
+) -> None:
+    with served(tmp_path / "results", tmp_path, prefix="layers") as address:
+        assert address.endswith("/layers/")
         page.goto(address)
         page.get_by_text("No study yet").wait_for()
         page.get_by_text("FUS, Amiri et al. 2020").wait_for()
@@ -186,13 +178,15 @@ def test_no_store_shows_the_published_table_and_a_study_appears_by_itself(
             for trial in made_trials(dataset_id)[14:15]:
                 store.append("made", made_attempt(trial))
             page.get_by_text("1 of 7 cells complete").wait_for()
+            page.get_by_role("link", name="Live").click()
+            page.frame_locator("iframe").get_by_text("For research, not for diagnosis.").first.wait_for()
+            page.goto(f"{address}images?study=made")
+            page.locator(".st-key-frames img").first.wait_for()
             page.goto("about:blank")
 
 
-def test_a_dark_page_and_a_narrow_one_show_the_table(browser: "sync_api.Browser", address: str) -> None:
-    context = browser.new_context(viewport={"width": 420, "height": 900}, color_scheme="dark")
-    page = context.new_page()
-    wrong = watched(page)
+def test_a_dark_page_and_a_narrow_one_show_the_table(open_page: Callable[..., sync_api.Page], address: str) -> None:
+    page = open_page(viewport={"width": 420, "height": 900}, color_scheme="dark")
     page.goto(f"{address}?study=made")
     squares(page).first.wait_for(state="attached")
     table, frame = (
@@ -204,27 +198,3 @@ def test_a_dark_page_and_a_narrow_one_show_the_table(browser: "sync_api.Browser"
     assert table["width"] > 500  # it scrolls in its frame,
     assert frame["width"] < 420  # and the page does not
     assert page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor") == "rgb(20, 24, 28)"
-    context.close()
-    assert wrong == []
-
-
-def test_a_path_prefix_serves_the_pages_too(page: "sync_api.Page", folder: Path) -> None:
-    with served(folder / "results", folder / "cache", prefix="layers") as address:
-        page.goto(f"{address}images?study=made")
-        page.locator(".st-key-frames img").first.wait_for()
-        page.get_by_role("link", name="Live").click()
-        page.frame_locator("iframe").get_by_text("For research, not for diagnosis.").first.wait_for()
-        page.goto("about:blank")
-
-
-def test_the_watch_can_fail(browser: "sync_api.Browser") -> None:
-    page = browser.new_page()
-    wrong = watched(page)
-    page.set_content(
-        "<img src='http://example.invalid/a.png'><script>console.error('made'); throw Error('made')</script>"
-    )
-    page.wait_for_timeout(300)
-    page.close()
-    assert any(line.startswith("outside request") for line in wrong)
-    assert any(line.startswith("console: made") for line in wrong)
-    assert any(line.startswith("page error") for line in wrong)

@@ -1,0 +1,82 @@
+"""One browser for all pages, and the guard that each page must pass."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright import sync_api
+
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+
+
+def chromium() -> str:
+    """Path of Chromium; without one the tests are skipped, and fail where the automatic tests run (CI=true)."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no chromium; install Debian's chromium")
+    return found
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[sync_api.Browser]:
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium(), args=OPTIONS)
+        yield running
+        running.close()
+
+
+def watched(page: sync_api.Page) -> list[str]:
+    """What goes wrong on the page from now on: console errors, uncaught errors, requests to other hosts."""
+    wrong: list[str] = []
+
+    def hear(message: sync_api.ConsoleMessage) -> None:
+        # Gradio's streams end with an AbortError when a page is left.
+        if message.type == "error" and not message.text.startswith("AbortError: signal is aborted"):
+            wrong.append(f"console: {message.text} {message.location}")
+
+    def watch(request: sync_api.Request | sync_api.WebSocket) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+            wrong.append(f"outside request: {request.url}")
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
+    page.on("request", watch)
+    page.on("websocket", watch)
+    return wrong
+
+
+@pytest.fixture
+def open_page(browser: sync_api.Browser) -> Iterator[Callable[..., sync_api.Page]]:
+    """Opens pages, each of its own user; all must end without an error and without a request to another host."""
+    opened: list[tuple[sync_api.Page, list[str]]] = []
+
+    def new(**options: Any) -> sync_api.Page:
+        page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
+        page.set_default_timeout(30_000)
+        opened.append((page, watched(page)))
+        return page
+
+    yield new
+    for page, _ in opened:
+        page.close()
+    assert [line for _, wrong in opened for line in wrong] == []
+
+
+@pytest.fixture
+def page(open_page: Callable[..., sync_api.Page]) -> sync_api.Page:
+    """One page in a usual window."""
+    return open_page()
