@@ -30,6 +30,7 @@ ENV PATH=/opt/whichlayers/.venv/bin:$PATH \
     WHICHLAYERS_CACHE=/data/cache
 VOLUME /data
 EXPOSE 8501
+# Follows another port or path: -e WHICHLAYERS_PORT=... -e WHICHLAYERS_PREFIX=/layers hold for the dashboard and for this.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["whichlayers", "health"]
 ENTRYPOINT ["whichlayers"]
 # Inside a container every address is the container's own; the port is published on the host by -p.

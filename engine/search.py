@@ -4,7 +4,9 @@ The only module that knows Ray. Workers commit their own rows, so that nothing i
 """
 
 import os
+import signal
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -304,6 +306,7 @@ def _ray(portion: Share) -> Iterator[None]:
     """A Ray of our own for one run."""
     os.environ.update(RAY_SETTINGS)
     threads = str(portion.threads)
+    ended_by = signal.getsignal(signal.SIGTERM)
     ray.init(
         address="local",
         num_cpus=portion.cpu * portion.at_once,
@@ -313,6 +316,8 @@ def _ray(portion: Share) -> Iterator[None]:
         logging_level="ERROR",
         log_to_driver=False,
     )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, ended_by)  # Ray puts an exit of its own there, which would look like a failure
     try:
         yield
     finally:

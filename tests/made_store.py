@@ -96,7 +96,7 @@ def _test_images(trial: Trial, dataset: Dataset, skill: float, random: np.random
         down, across = (round(float(move)) for move in random.normal(0, reach, 2))
         mask = np.roll(truth, (down, across), (0, 1))
         if not truth.any():
-            mask[4 : 4 + abs(down), 4 : 4 + abs(across)] = True
+            mask[8:20, 8:20] = random.random() > skill
         both = int(truth.sum() + mask.sum())
         dice = 2 * int((truth & mask).sum()) / both if both else 1.0
         row = dataset.table.iloc[index]

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
@@ -250,25 +252,25 @@ def test_the_dashboard_ends_with_the_run_that_started_it(tmp_path: Path, ending:
     # Large enough that its start weights take longer than this test.
     (tmp_path / "s.yaml").write_text(MADE.replace("{width: 2, image_size: 32}", "{width: 16, image_size: 128}"))
     command = ["run", "s.yaml", "--cache", str(tmp_path), "--serve", "--port", str(port)]
-    run = subprocess.Popen(
-        [sys.executable, "-m", "whichlayers", *command],
-        cwd=tmp_path,
-        env={**os.environ, "BROWSER": "true", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    environment = {**os.environ, "BROWSER": "true", "OMP_NUM_THREADS": "1"}
+    with (tmp_path / "said").open("w") as said:
+        run = psutil.Popen(
+            [sys.executable, "-m", "whichlayers", *command], cwd=tmp_path, env=environment, stdout=said, stderr=said
+        )
+    processes = [run]
     try:
         assert wait_until(lambda: is_healthy("127.0.0.1", port) or run.poll() is not None, 120)
-        assert run.poll() is None, run.communicate()[1]
+        assert run.poll() is None, (tmp_path / "said").read_text()
+        processes += run.children(recursive=True)
         run.send_signal(ending)
-        said = run.communicate(timeout=60)[1]
-        assert run.returncode == (130 if ending == signal.SIGHUP else -signal.SIGKILL)
-        assert ("Stopped." in said) == (ending == signal.SIGHUP)
+        assert run.wait(60) == (130 if ending == signal.SIGHUP else -signal.SIGKILL)
+        assert ("Stopped." in (tmp_path / "said").read_text()) == (ending == signal.SIGHUP)
         assert wait_until(lambda: not is_healthy("127.0.0.1", port), 20)
     finally:
-        run.kill()
-        run.communicate()
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=20)
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> bool:

@@ -244,6 +244,9 @@ def test_a_worker_that_is_killed_is_recorded_and_its_trial_is_tried_again(
         time.sleep(0.2)
     with pytest.raises(StoreError, match="is being run by process"):
         Lease(store.files, "small").__enter__()
+    driver.terminate()  # as a system that shuts down does
+    assert driver.wait(60) == 130
+    assert store.progress("small")["state"] == "stopped"
 
 
 def line(process: psutil.Process) -> list[str]:

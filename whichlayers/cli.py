@@ -217,8 +217,8 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
     """The study file with what the command line puts in its place, under the same checks.
 
-    The name of the images and the published ones that they stand beside are kept only where the file leaves
-    its folder to --data: elsewhere they belong to the images that --data replaces.
+    The question, the name of the images and the published ones that they stand beside are kept only where the
+    file leaves its folder to --data: elsewhere they belong to the images that --data replaces.
     """
     from engine.config import check, load
 
@@ -227,6 +227,7 @@ def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
         settings = replace(study.data, kind="folder", folder=str(data))
         if study.data.kind != "folder" or study.data.folder is not None:
             settings = replace(settings, name=None, compare_with=None)
+            study = replace(study, question="")
         study = replace(study, data=settings)
     if name is not None:
         study = replace(study, name=name)
@@ -239,9 +240,10 @@ def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
 
 def _run(study: "Study", store: str, cache: Path, begun: float) -> int:
     """Runs the study and prints its answer; gives the number of trials that crashed."""
+    from dashboard.figures.answer import duration
     from engine.search import run as search
     from engine.store import Store
-    from whichlayers.progress import duration, show_progress
+    from whichlayers.progress import show_progress
     from whichlayers.report import print_report
 
     results = Store.at(store)

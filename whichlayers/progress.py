@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from dashboard.figures.answer import duration
+
 
 @contextmanager
 def show_progress(study: str, console: Console | None = None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
@@ -19,13 +21,6 @@ def show_progress(study: str, console: Console | None = None) -> Iterator[Callab
     with Progress(*columns, TextColumn("{task.fields[left]}"), console=console, transient=False) as bar:
         task = bar.add_task(study, total=1.0, count="", left="")
         yield lambda progress: _draw(bar, task, study, progress)
-
-
-def duration(seconds: float) -> str:
-    """`1 h 12 min`, `3 min 20 s` or `45 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _draw(bar: Progress, task: TaskID, study: str, progress: Mapping[str, Any]) -> None:

@@ -65,7 +65,7 @@ def test_a_click_on_a_cell_shows_its_folds_curves_and_images_and_the_link_keeps_
     page.get_by_text("Two folds: no test and no interval.").wait_for()
     page.get_by_text("not images of people").wait_for()
     squares(page).first.wait_for(state="attached")
-    assert squares(page).count() == 2 * 7 + 2 * 7  # ours, and the published rows beside them
+    sync_api.expect(squares(page)).to_have_count(2 * 7 + 2 * 7)  # ours, and the published rows beside them
     square = squares(page).nth(9)  # second row, third column
     square.dispatch_event("mousemove")
     box = square.bounding_box()
@@ -95,7 +95,7 @@ def test_switches_live_in_the_address_and_survive_a_way_to_another_page(page: sy
     page.goto(f"{address}?study=made")
     page.get_by_text("published", exact=True).click()
     page.get_by_text("X-ray, Amiri et al. 2020").wait_for()
-    assert squares(page).count() == 12 * 13
+    sync_api.expect(squares(page)).to_have_count(12 * 13)
     page.get_by_text("difference", exact=True).click()
     page.get_by_text("No difference shown: these are simulated images made here, width 16 not 64").wait_for()
     page.get_by_text("colour-blind safe").click()
@@ -167,7 +167,7 @@ def test_under_a_prefix_a_study_appears_by_itself_in_place_of_the_published_tabl
         page.goto(address)
         page.get_by_text("No study yet").wait_for()
         page.get_by_text("FUS, Amiri et al. 2020").wait_for()
-        assert squares(page).count() == 12 * 13
+        sync_api.expect(squares(page)).to_have_count(12 * 13)
         made_store(tmp_path / "results", tmp_path, finished=lambda place, trial: place < 13, state="running")
         store = Store.at(tmp_path / "results")
         with Lease(store.files, "made"):
