@@ -73,7 +73,9 @@ def _page(studies: TrainedStudies, worker: InferenceWorker) -> gr.Blocks:
         with gr.Column(visible=False) as working:
             with gr.Row(equal_height=True):
                 study = gr.Dropdown(label="Study", choices=[], scale=1, min_width=180, elem_id="study")
-                trial = gr.Dropdown(label="Trained trial, best validation first", choices=[], scale=3, elem_id="trial")
+                trial = gr.Dropdown(
+                    label="Trained trial: most images first, then best validation", choices=[], scale=3, elem_id="trial"
+                )
             about = gr.HTML(elem_id="about")
             with gr.Row(equal_height=True):
                 frame = gr.Image(

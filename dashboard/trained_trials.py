@@ -34,7 +34,8 @@ class TrainedStudies:
                 return known[1]
         attempts = self._store.attempts(study)
         rows = attempts[attempts["id"].isin(kept)]
-        table = latest(rows).sort_values("validation_dice", ascending=False, kind="stable") if len(rows) else rows
+        order = ["fraction", "validation_dice"]
+        table = latest(rows).sort_values(order, ascending=False, kind="stable") if len(rows) else rows
         # Weights are written before their row: a listing between the two is looked at again.
         if set(table["id"]) == kept:
             with self._lock:
