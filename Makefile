@@ -50,7 +50,7 @@ peers:
 # Not after `setup`, which needs the lock that is to be made.
 lock:
 	@test -x $(BIN)/uv || $(MAKE) setup
-	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate \
 		--group dev pyproject.toml --output-file requirements.lock --quiet
 
 clean:
