@@ -64,6 +64,7 @@ def run(study: Study, store: Store, cache: Path, listen: Listener | None = None)
     cache = cache.expanduser().absolute()  # workers run in folders of their own
     begun_before = study.name in store.studies()
     with Lease(store.files, study.name):
+        before = {name: store.files.read(f"{study.name}/{name}") for name in ("study.yaml", "progress.json")}
         store.begin(study.name, dump(study))
         progress = Progress(listen=_teller(store, study.name, listen))
         try:
@@ -73,8 +74,13 @@ def run(study: Study, store: Store, cache: Path, listen: Listener | None = None)
             raise
         except BaseException as error:
             progress.finish("failed", str(error))
-            if isinstance(error, WhichLayersError) and not begun_before and store.plan(study.name).empty:
-                store.forget(study.name)  # a mistake before the first trial leaves nothing behind
+            if isinstance(error, WhichLayersError) and not progress.trials:
+                # A run that is refused changes nothing: neither an earlier run's words, nor an empty place.
+                if not begun_before:
+                    store.forget(study.name)
+                for name, content in before.items():
+                    if begun_before and content is not None:
+                        store.files.write(f"{study.name}/{name}", content)
             raise
         progress.finish("finished")
     return counts
@@ -98,13 +104,13 @@ def prepare(
     )
     # The hash of the start weights is not known yet; the plan already shows whether data and folds fit.
     trials = planning.plan(study, dataset, None, portion)
-    _require_same_study(study.name, store, trials)
+    require_same_study(study.name, store, trials)
     weights = None
     if any(parse_strategy(trial.strategy).start == "start weights" for trial in trials):
         _require_other_images(study, dataset, cache)
         weights = start_weights(study.start_weights, study.model, cache, progress, _known(study.name, store))
         trials = planning.plan(study, dataset, weights.sha256, portion)
-        _require_same_study(study.name, store, trials)
+        require_same_study(study.name, store, trials)
     planned = datetime.now(UTC).isoformat(timespec="seconds")
     told = None if weights is None else {key: value for key, value in asdict(weights).items() if key != "path"}
     return weights, portion, trials, planning.facts(study, dataset, told, machine, trials, planned)
@@ -129,7 +135,8 @@ def _run(study: Study, store: Store, cache: Path, progress: Progress) -> dict[st
     return {"trials": len(trials), "closed": len(closed), "failed": len(planned) - len(closed)}
 
 
-def _require_same_study(name: str, store: Store, trials: Sequence[Trial]) -> None:
+def require_same_study(name: str, store: Store, trials: Sequence[Trial]) -> None:
+    """Raises StoreError, naming what differs, where the store holds results under this name and other settings."""
     planned = store.plan(name)
     changed = planning.changed_settings(planned, trials)
     if changed and set(store.attempts(name)["id"]) & set(planned["id"]):

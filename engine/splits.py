@@ -213,13 +213,16 @@ def _require_possible(*, images: int, groups: Sequence[str] | None, of: int, fol
         most = f"{full_pool_percent(of):.4g}"
         problems.append(f"fraction {fraction:g} % asked; with {of} folds a pool has more than 0 and at most {most} %")
     if images < of:
-        problems.append(f"{of} folds asked of {images} images; take at most {images} folds, or more images")
+        fewer = f"take at most {images} folds (folds.of), or " if images > 1 else ""
+        problems.append(f"{of} folds asked of {images} image{'s' * (images != 1)}; {fewer}add images")
     elif groups is not None and len(groups) != images:
         problems.append(f"{len(groups)} group names for {images} images; expected one for each")
     elif groups is not None and (unnamed := sum(name == "" for name in groups)):
         problems.append(f"{unnamed} of {images} images name no group; name them all, or split by image")
     elif groups is not None and (count := len(set(groups))) < of:
-        problems.append(f"{of} folds asked of {count} groups; take at most {count} folds, or split by image")
+        problems.append(
+            f"{of} folds asked of {count} groups; take at most {count} folds (folds.of), or 'split: {{by: image}}'"
+        )
     if problems:
         raise DataError(problems)
 

@@ -20,6 +20,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from dashboard.health import is_healthy
+from engine import config
+from engine import study as planning
+from engine.datasets import simulated_dataset
+from engine.hardware import share, this_machine
 from engine.published import strategies as published_strategies
 from engine.store import Store
 from engine.study_settings import Study
@@ -349,3 +353,40 @@ def test_commands_in_the_readme_exist(tmp_path: Path) -> None:
     assert used <= known
     said = whichlayers("--help", folder=tmp_path).stdout
     assert all(name in said for name in known)
+
+
+def test_a_dry_run_says_what_is_done_and_refuses_what_a_run_would(tmp_path: Path) -> None:
+    text = "data: {kind: simulated, images: 15}\nmodel: {width: 2, image_size: 32}\nfractions: [80]\nstrategies: contracting\n"
+    (tmp_path / "s.yaml").write_text(text)
+    (tmp_path / "longer.yaml").write_text("name: s\ntraining: {max_epochs: 7}\n" + text)
+    (tmp_path / "file.yaml").write_text("start_weights: {kind: file, file: nope.safetensors}\n" + text)
+    study = config.load(tmp_path / "s.yaml")
+    data = simulated_dataset(15, 32, 0)
+    portion = share(this_machine(), study.resources, study.model, study.training.precision)
+    trials = planning.plan(study, data, "1" * 64, portion)
+    store = Store.at(tmp_path / "results")
+    store.begin("s", text)
+    store.write_plan("s", trials, {"start_weights": {"sha256": "1" * 64}})
+    store.append("s", attempt(trials[0]))
+    said = whichlayers("run", "s.yaml", "--dry-run", "--cache", "cache", folder=tmp_path)
+    assert "1 of them done" in said.stdout, said.stderr
+    for wrong, words in (
+        ("longer.yaml", "max_epochs 200 -> 7"),
+        ("file.yaml", "'nope.safetensors', which does not exist"),
+    ):
+        said = whichlayers("run", wrong, "--dry-run", "--cache", "cache", folder=tmp_path)
+        assert (said.returncode, words in said.stderr) == (2, True), said.stderr
+    assert store.study_text("s") == text
+
+
+def test_results_says_what_was_cut_and_what_collapsed(tmp_path: Path) -> None:
+    store = Store.at(tmp_path / "results")
+    trials = [trial("contracting", fold=fold) for fold in (0, 1)]
+    store.begin("s", "name: s")
+    facts = {"question": "Which?", "data": {"name": "D", "provenance": "made"}, "start_weights": None}
+    store.write_plan("s", trials, facts)
+    for one in trials:
+        store.append("s", attempt(one, cut_at=3, collapsed=one.fold == 1))
+    said = whichlayers("results", "s", folder=tmp_path).stdout
+    assert "cut at 3 in 2 folds (1 of 1 cells)" in said
+    assert "contracting 80 %: 1 collapsed" in said

@@ -107,6 +107,8 @@ def test_a_name_that_holds_results_under_other_settings_is_refused_and_they_stay
     _, _, trials, facts = search.prepare(STUDY, store, cache, lambda *_: None)
     store.write_plan("small", trials, facts)
     store.append("small", attempt(trials[0]))
+    store.begin("small", "name: small")
+    store.write_progress("small", {"state": "finished", "trials": 4, "closed": 4})
     changed = replace(STUDY, training=TrainingSettings(max_epochs=3, batches_per_epoch=2))
     with pytest.raises(StoreError, match=r"other settings \(max_epochs 2 -> 3\).*--name"):
         search.run(changed, store, cache)
@@ -115,6 +117,8 @@ def test_a_name_that_holds_results_under_other_settings_is_refused_and_they_stay
         search.run(other, store, cache)
     assert list(store.attempts("small")["id"]) == [trials[0].id]
     assert list(store.plan("small")["id"]) == [trial.id for trial in trials]
+    assert store.study_text("small") == "name: small"
+    assert store.progress("small")["state"] == "finished"
 
 
 def test_start_weights_of_earlier_trials_come_before_newly_made_ones(tmp_path: Path, cache: Path) -> None:

@@ -106,10 +106,13 @@ def test_table_1_of_no_fold_is_empty_with_its_columns() -> None:
         ({"fold": -1}, "fold -1 asked of 5; folds are counted from 0 to 4"),
         ({"fraction": 81.0}, "fraction 81 % asked; with 5 folds a pool has more than 0 and at most 80 %"),
         ({"fraction": 0.0}, "fraction 0 % asked; with 5 folds a pool has more than 0 and at most 80 %"),
-        ({"images": 4}, "5 folds asked of 4 images; take at most 4 folds, or more images"),
+        ({"images": 4}, "5 folds asked of 4 images; take at most 4 folds (folds.of), or add images"),
         ({"images": 6, "groups": ["a"] * 5}, "5 group names for 6 images; expected one for each"),
         ({"images": 6, "groups": ["a", "", *"bcde"]}, "1 of 6 images name no group; name them all, or split by image"),
-        ({"images": 6, "groups": list("aabbcc")}, "5 folds asked of 3 groups; take at most 3 folds, or split by image"),
+        (
+            {"images": 6, "groups": list("aabbcc")},
+            "5 folds asked of 3 groups; take at most 3 folds (folds.of), or 'split: {by: image}'",
+        ),
         (
             {"images": 24, "fraction": 5.0},
             "5 % of 24 images is a pool of 1; training and validation need one each: "

@@ -108,7 +108,7 @@ def run(
     study, kept = _study(study_file, data, name), _cache(cache)
     _check_writable(kept, "--cache", DataError)
     if dry_run:
-        _show_plan(study, kept)
+        _show_plan(study, kept, store)
         return
     if "://" not in store:
         _check_writable(Path(store), "--store", StoreError)
@@ -186,7 +186,10 @@ def serve(
         end_with_input()
     _at_end(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # the server listens to SIGTERM alone
     from dashboard.server import serve as serve_dashboard
+    from engine.store import Store
 
+    if not Store.at(store).studies():  # raises where the store is a file
+        typer.echo(f"no study in {store} yet: the pages show the published table until one runs", err=True)
     serve_dashboard(host=host, port=port, prefix=prefix, store=store, cache=_cache(cache), open_browser=browser)
 
 
@@ -233,6 +236,11 @@ def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
         study = replace(study, name=name)
     if mistakes := check(study):
         raise StudyFileError([f"{study_file}, with the options given: {mistake.text}" for mistake in mistakes])
+    for kind, source in (("file", study.start_weights.file), ("folder", study.start_weights.folder)):
+        if study.start_weights.kind == kind and source is not None and not Path(source).exists():
+            raise StudyFileError(
+                f"{study_file}: 'start_weights.{kind}' is '{source}', which does not exist; check the path"
+            )
     if study.data.kind == "folder" and study.data.folder is None:
         raise StudyFileError(f"{study_file}: no images named; write 'data: {{folder: ...}}' or give --data FOLDER")
     return study
@@ -266,15 +274,24 @@ def _run(study: "Study", store: str, cache: Path, begun: float) -> int:
     return failed
 
 
-def _show_plan(study: "Study", cache: Path) -> None:
-    """Print how many trials a study has, without start weights, which take a while."""
+def _show_plan(study: "Study", cache: Path, store: str) -> None:
+    """Print how many trials a study has and how many of them are done, without start weights, which take a while.
+
+    Raises what a run would: data that are too few, or a name that holds results under other settings.
+    """
     from engine import study as planning
     from engine.datasets import open_dataset
     from engine.hardware import share, this_machine
+    from engine.search import require_same_study
+    from engine.store import Store, closed_ids
 
     portion = share(this_machine(), study.resources, study.model, study.training.precision)
     dataset = open_dataset(study.data, study.model.image_size, cache)
-    trials = planning.plan(study, dataset, "to be made", portion)
+    results = Store.at(store)
+    known = (results.facts(study.name).get("start_weights") or {}).get("sha256")
+    trials = planning.plan(study, dataset, known, portion)
+    require_same_study(study.name, results, trials)
+    done = len(closed_ids(results.attempts(study.name)) & {trial.id for trial in trials})
     axes = {
         "strategies": len({trial.strategy for trial in trials}),
         "fractions": len(study.fractions),
@@ -284,7 +301,7 @@ def _show_plan(study: "Study", cache: Path) -> None:
     }
     product = " x ".join(f"{count} {axis}" for axis, count in axes.items())
     typer.echo(f"{study.name}: {dataset.provenance}")
-    typer.echo(f"{len(trials)} trials = {product}")
+    typer.echo(f"{len(trials)} trials = {product}" + (f"; {done} of them done" if done else ""))
     typer.echo(f"{portion.at_once} at once on {portion.device}, {portion.precision}")
     typer.echo(planning.split_sizes(study, dataset).to_string(index=False))
 

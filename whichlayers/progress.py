@@ -35,8 +35,12 @@ def _draw(bar: Progress, task: TaskID, study: str, progress: Mapping[str, Any]) 
         total=max(progress["trials"], 1),
         completed=progress["closed"],
         count=f"{progress['closed']}/{progress['trials']} trials{failed}",
-        left="" if eta is None else f"{duration(eta)} left",
+        left=_left(eta),
     )
+
+
+def _left(eta_seconds: float | None) -> str:
+    return "" if eta_seconds is None or eta_seconds < 1 else f"{duration(eta_seconds)} left"
 
 
 def _now(progress: Mapping[str, Any]) -> str:
@@ -60,7 +64,7 @@ def _lines(study: str, console: Console) -> Callable[[Mapping[str, Any]], None]:
             line = f"{study}: {progress['state']}{counts}"
         if line != said["line"]:
             eta = progress["eta_seconds"]
-            console.print(line + ("" if eta is None else f", {duration(eta)} left"), highlight=False)
+            console.print(line + (f", {_left(eta)}" if _left(eta) else ""), highlight=False)
             said["line"] = line
 
     return listen

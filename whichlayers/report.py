@@ -93,7 +93,11 @@ def print_report(store: Store, study: str, console: Console) -> None:
 
 
 def _means(table: pd.DataFrame) -> Table:
-    drawn = Table(title="Dice on test images, mean (sd) over folds")
+    cut = sorted({text for text in table["cut"] if text})
+    collapsed = table.loc[table["collapsed"] > 0]
+    remarks = [f"{'; '.join(cut)} ({(table['cut'] != '').sum()} of {len(table)} cells)"] if cut else []
+    remarks += [f"{row.strategy} {row.fraction:g} %: {row.collapsed} collapsed" for row in collapsed.itertuples()]
+    drawn = Table(title="Dice on test images, mean (sd) over folds", caption="\n".join(remarks) or None)
     drawn.add_column("strategy")
     drawn.add_column("parameters", justify="right")
     fractions = sorted(table["fraction"].unique(), reverse=True)
