@@ -356,7 +356,10 @@ def test_commands_in_the_readme_exist(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_says_what_is_done_and_refuses_what_a_run_would(tmp_path: Path) -> None:
-    text = "data: {kind: simulated, images: 15}\nmodel: {width: 2, image_size: 32}\nfractions: [80]\nstrategies: contracting\n"
+    text = (
+        "data: {kind: simulated, images: 15}\nmodel: {width: 2, image_size: 32}\n"
+        "fractions: [80]\nstrategies: contracting\n"
+    )
     (tmp_path / "s.yaml").write_text(text)
     (tmp_path / "longer.yaml").write_text("name: s\ntraining: {max_epochs: 7}\n" + text)
     (tmp_path / "file.yaml").write_text("start_weights: {kind: file, file: nope.safetensors}\n" + text)
