@@ -5,30 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import DataError
-from engine.significance import bootstrap_interval, compare, image_differences, paired_differences
-
-
-def results(dice: dict[str, list[float]], *, per_fold: int, groups: list[str] | None = None) -> pd.DataFrame:
-    """Test images of each strategy, `per_fold` images in each fold."""
-    rows = [
-        {
-            "strategy": strategy,
-            "fold": index // per_fold,
-            "index": index,
-            "group": groups[index] if groups else "",
-            "dice": value,
-        }
-        for strategy, values in dice.items()
-        for index, value in enumerate(values)
-    ]
-    return pd.DataFrame(rows)
-
-
-def random_results(folds: int, *, groups: list[str] | None = None, images: int = 60) -> pd.DataFrame:
-    random = np.random.default_rng(3)
-    second = random.uniform(0.5, 0.9, images)
-    first = second + 0.05 + random.normal(0, 0.05, images)
-    return results({"contracting": list(first), "expanding": list(second)}, per_fold=images // folds, groups=groups)
+from engine.significance import (
+    bootstrap_interval,
+    cell_interval,
+    cell_intervals,
+    compare,
+    compare_all,
+    image_differences,
+    paired_differences,
+    with_starts,
+)
+from tests.made_results import random_results, results, study
 
 
 def test_differences_are_taken_image_by_image_and_averaged_per_fold() -> None:
@@ -153,4 +140,128 @@ def test_exchanging_the_strategies_changes_the_sign(seed: int) -> None:
     assert (backward.low, backward.high) == (
         pytest.approx(-forward.high, abs=0.01),
         pytest.approx(-forward.low, abs=0.01),
+    )
+
+
+def test_a_normal_image_is_no_part_of_dice() -> None:
+    images = results({"a": [0.9, 1.0], "b": [0.8, 1.0]}, per_fold=2)
+    images["empty_truth"] = [False, True, False, True]
+    assert image_differences(images, "a", "b")["index"].tolist() == [0]
+    assert cell_interval(images, "a").mean == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("column", ["fraction", "start", "dataset"])
+def test_one_strategy_in_several_cells_is_refused(column: str) -> None:
+    images = results({"a": [0.9, 0.7], "b": [0.8, 0.8]}, per_fold=2)
+    images[column] = ["x", "y", "x", "x"]
+    with pytest.raises(DataError, match=rf"test images of 'a' have several values of {column} \(x, y\); choose one"):
+        compare(images, "a", "b")
+
+
+def test_results_of_several_start_weights_are_compared_as_strategies_of_their_own() -> None:
+    images = results({"a": [0.9, 0.7], "from scratch": [0.6, 0.5]}, per_fold=2).assign(start=["x", "x", "", ""])
+    other = results({"a": [0.5, 0.6]}, per_fold=2).assign(start="y")
+    named = with_starts(pd.concat([images, other]))
+    assert sorted(set(named["strategy"])) == ["a · x", "a · y", "from scratch"]
+    assert image_differences(named, "a · x", "a · y")["difference"].tolist() == pytest.approx([0.4, 0.1])
+    assert with_starts(images) is images
+
+
+def folds_of_its_own(images: pd.DataFrame, strategy: str, seed: int = 0) -> pd.DataFrame:
+    """The strategy's images shared out anew, five folds as large as before."""
+    own = images["strategy"] == strategy
+    shuffled = np.random.default_rng(seed).permutation(int(own.sum()))
+    images = images.copy()
+    images.loc[own, "fold"] = images.loc[own, "fold"].to_numpy()[shuffled]
+    return images
+
+
+def test_strategies_with_folds_of_their_own_are_paired_image_by_image() -> None:
+    same = random_results(5)
+    other = folds_of_its_own(same, "contracting")
+    expected, found = compare(same, "contracting", "expanding"), compare(other, "contracting", "expanding")
+    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    assert (found.mean_difference, found.folds, found.images) == (pytest.approx(expected.mean_difference), 5, 60)
+    assert found.note.endswith("every strategy has folds of its own, so images are paired whatever their fold")
+    assert "folds of its own" not in expected.note
+
+
+def test_the_mean_of_a_cell_weighs_folds_alike_as_table_2_does() -> None:
+    # fold 0 has three images of 0.9, fold 1 one of 0.5: (0.9 + 0.5) / 2, not (3 * 0.9 + 0.5) / 4
+    images = results({"a": [0.9, 0.9, 0.9, 0.5]}, per_fold=3)
+    found = cell_interval(images, "a")
+    assert found.mean == pytest.approx(0.7)
+    assert (found.low, found.folds, found.images) == (None, 2, 4)
+    assert found.note.startswith("2 folds: no test and no interval; how much the mean varies")
+
+
+def test_the_interval_of_a_cell_is_that_of_the_normal_law() -> None:
+    # 400 images with sd 0.1 in 5 folds: 1.96 * 0.1 / sqrt(400) = 0.0098 to either side; 10 % for chance
+    dice = np.random.default_rng(1).normal(0.7, 0.1, 400)
+    dice = 0.7 + (dice - dice.mean()) * 0.1 / dice.std()
+    found = cell_interval(results({"a": list(dice)}, per_fold=80), "a")
+    assert found.mean == pytest.approx(0.7)
+    assert found.low is not None
+    assert found.high is not None
+    assert (found.high - found.low) / 2 == pytest.approx(0.0098, rel=0.1)
+
+
+def test_a_cell_has_the_same_interval_alone_and_among_others() -> None:
+    images = study({80.0: {"a": 0.8, "b": 0.7}, 5.0: {"a": 0.6, "b": 0.5}})
+    lacking = images[~((images["strategy"] == "b") & (images["fold"] == 4))]
+    table = cell_intervals(lacking).set_index(["fraction", "strategy"])
+    alone = cell_interval(lacking[lacking["fraction"] == 5], "a")
+    assert tuple(table.loc[(5.0, "a"), ["mean", "low", "high"]]) == pytest.approx((alone.mean, alone.low, alone.high))
+    assert table["folds"].tolist() == [5, 4, 5, 4]
+
+
+def test_a_cell_that_is_not_one_is_refused() -> None:
+    images = study({80.0: {"a": 0.8}, 5.0: {"a": 0.6}})
+    with pytest.raises(DataError, match="a: test images are of 2 cells; choose one data set, fraction and start"):
+        cell_interval(images, "a")
+    with pytest.raises(DataError, match="no test images of strategy 'b'; there are: a"):
+        cell_interval(images, "b")
+
+
+def test_no_images_have_no_cells() -> None:
+    found = cell_intervals(study({80.0: {"a": 0.8}}).iloc[:0])
+    assert found.empty
+    assert {"strategy", "mean", "low", "note"} <= set(found)
+
+
+def test_all_comparisons_are_those_of_one_by_one() -> None:
+    images = study({80.0: {"a": 0.8, "b": 0.75, "c": 0.7}})
+    table = compare_all(images, [("a", "b"), ("a", "c")])
+    for row in table.itertuples():
+        alone = compare(images, str(row.first), str(row.second))
+        assert (row.low, row.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
+        assert (row.mean_difference, row.note) == (pytest.approx(alone.mean_difference), alone.note)
+
+
+def test_intervals_that_hold_together_are_wider() -> None:
+    images = study({80.0: {"a": 0.8, "b": 0.75, "c": 0.7, "d": 0.7}})
+    table = compare_all(images, [("a", "b"), ("a", "c"), ("a", "d")])
+    assert (table["simultaneous_low"] < table["low"]).all()
+    assert (table["simultaneous_high"] > table["high"]).all()
+    # between one interval (1.96 standard errors) and Bonferroni's for three (2.39)
+    reach = (table["simultaneous_high"] - table["mean_difference"]) / table["standard_error"]
+    assert reach.between(1.96, 2.45).all()
+
+
+def test_comparisons_without_an_interval_keep_their_reason_among_others() -> None:
+    images = study({80.0: {"a": 0.8, "b": 0.75, "c": 0.7}})
+    images = images[~((images["strategy"] == "c") & (images["fold"] > 1))]
+    table = compare_all(images, [("a", "b"), ("a", "c")]).set_index("second")
+    assert np.isnan(table.loc["c", ["low", "high", "simultaneous_low", "standard_error"]].astype(float)).all()
+    assert str(table.loc["c", "note"]).startswith("2 folds: no test and no interval")
+    assert table.loc["b", "low"] > 0
+    assert compare_all(images, []).empty
+
+
+@settings(deadline=None, max_examples=15)
+@given(order=st.permutations(range(120)))
+def test_the_order_of_the_rows_changes_no_cell(order: list[int]) -> None:
+    images = random_results(3, groups=[f"p{index // 4}" for index in range(60)])
+    pd.testing.assert_frame_equal(
+        cell_intervals(images.iloc[order], resamples=200), cell_intervals(images, resamples=200)
     )

@@ -1,0 +1,250 @@
+"""Paired differences of two strategies on the same test images, and what may be said of them. Needs no torch.
+
+"Not significant" is not "equal", and folds share training images: so a difference comes with the interval of
+its per-image pairs, resampled by group, and with two folds or fewer with no interval and no test at all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from engine.errors import DataError
+from engine.significance.measured import CELL, Drawn, drawn_by, mean_over_seeds, measured, why_no_interval
+from engine.significance.resampling import RESAMPLES, bootstrap_interval, how, resampled_means
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How much better `first` is than `second` on the same test images."""
+
+    first: str
+    second: str
+    mean_difference: float
+    """Dice of `first` minus Dice of `second`, mean over test images of all folds; NaN without pairs."""
+    low: float | None
+    """Lower end of the bootstrap interval; None where there is none (see `note`)."""
+    high: float | None
+    """Upper end of the bootstrap interval; None where there is none (see `note`)."""
+    confidence: float
+    """Part of such intervals that hold the true mean, if images are alike: 0.95."""
+    folds: int
+    images: int
+    resampled: Drawn
+    """What is drawn with replacement: whole groups where every image names its group."""
+    units: int
+    """Number of groups or images that are drawn from."""
+    note: str
+    """Why there is no interval, or how it was made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """The test images that two strategies share."""
+
+    table: pd.DataFrame
+    """A row per image: fold (of the first strategy), index, group, difference (Dice of first minus second)."""
+    folds: int
+    """Folds in which both were tested; where their folds differ, the smaller number."""
+    same_folds: bool
+    """False where every strategy has folds of its own, so that images are paired whatever their fold."""
+
+
+def pair(images: pd.DataFrame, first: str, second: str) -> Pairs:
+    """The test images that both strategies have, and whether their folds are the same.
+
+    `images` has the columns strategy, fold, index (place in the data set), group ("" where unknown) and dice;
+    rows of one data set, fraction, start and rate of each strategy. Images without a structure (`empty_truth`) are
+    left out, several seeds of one strategy, fold and image are averaged first, and folds that one of the two has not
+    run yet are left out. Where the strategies have different folds (a split of its own for every experiment), each
+    image is paired whatever the folds that it was tested in.
+
+    Raises DataError where a column or strategy is absent, a Dice is missing, a strategy's rows are of several cells,
+    or a fold's images differ.
+    """
+    return pair_all(images, [(first, second)])[0]
+
+
+def pair_all(images: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[Pairs]:
+    """What `pair` gives, for each of `pairs`; takes and raises as it."""
+    images = measured(images)
+    names, known = list(dict.fromkeys(name for both in pairs for name in both)), sorted(set(images["strategy"]))
+    if absent := [name for name in names if name not in known]:
+        raise DataError([f"no test images of strategy '{name}'; there are: {'; '.join(known)}" for name in absent])
+    sides = {name: mean_over_seeds(_one_cell(images, name)) for name in names}
+    return [_pair(first, second, sides[first], sides[second]) for first, second in pairs]
+
+
+def _pair(first: str, second: str, left: pd.DataFrame, right: pd.DataFrame) -> Pairs:
+    places = left.merge(right, on="index")
+    common = set(left["fold"]) & set(right["fold"])
+    same_folds = not common or bool((places["fold_x"] == places["fold_y"]).all())
+    if same_folds:
+        folds, keys = len(common), ["fold", "index"]
+        left, right = left[left["fold"].isin(common)], right[right["fold"].isin(common)]
+    else:
+        folds, keys = min(left["fold"].nunique(), right["fold"].nunique()), ["index"]
+        left, right = _over_folds(left), _over_folds(right)
+    pairs = left.merge(right[[*keys, "dice"]], on=keys, suffixes=("_first", "_second"))
+    if same_folds and not len(pairs) == len(left) == len(right):
+        raise DataError(
+            f"'{first}' and '{second}' share {len(pairs)} test images of {len(left)} and {len(right)} in the "
+            "same folds; compare results of the same data and split"
+        )
+    pairs["difference"] = pairs["dice_first"] - pairs["dice_second"]
+    table = pairs[["fold", "index", "group", "difference"]].sort_values(["fold", "index"], ignore_index=True)
+    return Pairs(table=table, folds=folds, same_folds=same_folds)
+
+
+def _over_folds(side: pd.DataFrame) -> pd.DataFrame:
+    return side.groupby("index", as_index=False).agg({"fold": "first", "group": "first", "dice": "mean"})
+
+
+def image_differences(images: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """A row per test image that both strategies have: fold, index, group, difference (Dice of first minus second).
+
+    Takes and raises as `pair`; where the strategies' folds differ, `fold` is the first's.
+    """
+    return pair(images, first, second).table
+
+
+def paired_differences(images: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """A row per fold that both strategies have: fold, mean_difference (Dice of first minus second), images.
+
+    Takes and raises as `pair`; where the strategies' folds differ, `fold` is the first's.
+    """
+    differences = image_differences(images, first, second)
+    by_fold = differences.groupby("fold", as_index=False)["difference"]
+    return by_fold.agg(["mean", "size"]).rename(columns={"mean": "mean_difference", "size": "images"})
+
+
+def compare(
+    images: pd.DataFrame,
+    first: str,
+    second: str,
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """The mean paired difference with its interval, or with the reason why there is none.
+
+    Takes and raises as `pair`. With two folds or fewer there is no interval and no test.
+    """
+    pairs = pair(images, first, second)
+    differences, folds = pairs.table, pairs.folds
+    resampled = drawn_by(differences["group"])
+    units = differences["group"] if resampled == "group" else differences["index"]
+    interval: tuple[float, float] | None = None
+    note = why_no_interval(folds, units.nunique(), resampled, "the difference")
+    if note is None:
+        values = differences["difference"].to_numpy(dtype=np.float64)
+        interval = bootstrap_interval(values, units, confidence=confidence, resamples=resamples, seed=seed)
+        note = how(confidence, units.nunique(), resampled, resamples)
+    if not pairs.same_folds:
+        note += "; every strategy has folds of its own, so images are paired whatever their fold"
+    return Comparison(
+        first=first,
+        second=second,
+        mean_difference=float(differences["difference"].mean()) if len(differences) else float("nan"),
+        low=None if interval is None else interval[0],
+        high=None if interval is None else interval[1],
+        confidence=confidence,
+        folds=folds,
+        images=len(differences),
+        resampled=resampled,
+        units=int(units.nunique()),
+        note=note,
+    )
+
+
+def resampled_differences(
+    images: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[pd.DataFrame, Float[np.ndarray, "resample pair"]]:
+    """A row per pair of strategies, and its mean difference in each resample; pairs of the same images share the draw.
+
+    Columns: first, second, mean_difference, folds, images, resampled, units, note (why it may have no interval, or
+    ""). A pair without a common image has NaN in every resample.
+
+    Takes and raises as `pair`.
+    """
+    found = pair_all(images, pairs)
+    tables = [each.table for each in found]
+    drawn = drawn_by(pd.concat([table["group"] for table in tables])) if tables else "image"
+    unit = "group" if drawn == "group" else "index"
+    columns = range(len(tables))
+    by_unit = [table.sort_values([unit, "difference"]).groupby(unit)["difference"] for table in tables]
+    sums = pd.concat([each.sum() for each in by_unit], axis=1, keys=columns) if tables else pd.DataFrame()
+    sizes = pd.concat([each.size() for each in by_unit], axis=1, keys=columns) if tables else pd.DataFrame()
+    rows = [
+        {
+            "first": first,
+            "second": second,
+            "mean_difference": float(each.table["difference"].mean()) if len(each.table) else float("nan"),
+            "folds": each.folds,
+            "images": len(each.table),
+            "resampled": drawn,
+            "units": int(each.table[unit].nunique()),
+            "note": why_no_interval(each.folds, each.table[unit].nunique(), drawn, "the difference") or "",
+        }
+        for (first, second), each in zip(pairs, found, strict=True)
+    ]
+    names = ["first", "second", "mean_difference", "folds", "images", "resampled", "units", "note"]
+    means = resampled_means(
+        sums.sort_index().fillna(0.0).to_numpy(dtype=np.float64),
+        sizes.sort_index().fillna(0.0).to_numpy(dtype=np.float64),
+        resamples=resamples,
+        seed=seed,
+    )
+    return pd.DataFrame(rows, columns=names), means
+
+
+def compare_all(
+    images: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """A row per pair of strategies with its interval, and with the interval that holds for all pairs at once.
+
+    Columns as `resampled_differences`, and low, high (as `compare` gives them), simultaneous_low, simultaneous_high,
+    standard_error; NaN where there is no interval (`note` says why). The simultaneous intervals are the mean plus and
+    minus one multiple of each pair's standard error; in `confidence` of the resamples no pair is farther from its
+    mean (max-t; Westfall & Young 1993).
+
+    Takes and raises as `pair`.
+    """
+    table, means = resampled_differences(images, pairs, resamples=resamples, seed=seed)
+    given = (table["note"] == "").to_numpy()
+    ends = np.full((5, len(table)), np.nan)
+    if given.any():
+        own, centre = means[:, given], table["mean_difference"].to_numpy(dtype=np.float64)[given]
+        error = own.std(axis=0, ddof=1)
+        apart = np.abs(own - centre) / np.where(error > 0, error, np.inf)
+        reach = np.quantile(apart.max(axis=1), confidence) * error
+        low, high = np.quantile(own, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+        ends[:, given] = low, high, centre - reach, centre + reach, error
+    for place, name in enumerate(("low", "high", "simultaneous_low", "simultaneous_high", "standard_error")):
+        table.insert(3 + place, name, ends[place])
+    made = [
+        how(confidence, int(units), drawn, resamples)
+        for units, drawn in zip(table["units"], table["resampled"], strict=True)
+    ]
+    table["note"] = table["note"].where(table["note"] != "", made)
+    return table
+
+
+def _one_cell(images: pd.DataFrame, strategy: str) -> pd.DataFrame:
+    rows = images[images["strategy"] == strategy]
+    problems = [
+        f"test images of '{strategy}' have several values of {column} ({', '.join(map(str, values))}); choose one"
+        for column in CELL
+        if column != "strategy" and column in rows and len(values := sorted(set(rows[column]))) > 1
+    ]
+    if problems:
+        raise DataError(problems)
+    return rows
