@@ -29,17 +29,17 @@ def draw(
 def apply(
     maps: Float[Tensor, "image 2 3"],
     images: UInt8[Tensor, "image height width"],
-    masks: UInt8[Tensor, "image height width"],
-) -> tuple[Float[Tensor, "image 1 height width"], Float[Tensor, "image 1 height width"]]:
+    masks: UInt8[Tensor, "image structure height width"],
+) -> tuple[Float[Tensor, "image 1 height width"], Float[Tensor, "image structure height width"]]:
     """Images in [0, 1] (bilinear) and masks of 0 and 1 under `maps`; what lies outside repeats the border."""
-    stacked = torch.stack((images, masks * 255), dim=1).to(torch.float32).div_(255)
+    stacked = torch.cat((images[:, None], masks * 255), dim=1).to(torch.float32).div_(255)
     grid = functional.affine_grid(maps.to(images.device), list(stacked.shape), align_corners=False)
     moved = functional.grid_sample(stacked, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return moved[:, :1], (moved[:, 1:] >= 0.5).to(torch.float32)
 
 
 def plain(
-    images: UInt8[Tensor, "image height width"], masks: UInt8[Tensor, "image height width"]
-) -> tuple[Float[Tensor, "image 1 height width"], Float[Tensor, "image 1 height width"]]:
+    images: UInt8[Tensor, "image height width"], masks: UInt8[Tensor, "image structure height width"]
+) -> tuple[Float[Tensor, "image 1 height width"], Float[Tensor, "image structure height width"]]:
     """Images in [0, 1] and masks of 0 and 1 as they are."""
-    return images[:, None].to(torch.float32).div_(255), masks[:, None].to(torch.float32)
+    return images[:, None].to(torch.float32).div_(255), masks.to(torch.float32)

@@ -15,13 +15,13 @@ from skimage.measure import find_contours
 from torch import Tensor
 from torch.nn import functional
 
-from engine.architectures import UNET_UNITS
-from engine.errors import StoreError, WeightsError
+from engine import segmentation
+from engine.errors import StoreError, StrategyError, WeightsError
 from engine.hardware import Precision, this_machine
 from engine.images import resize_image
-from engine.models.unet import UNet
+from engine.models import build
 from engine.store import Store
-from engine.strategies import tensor_names
+from engine.strategies import Network, tensor_names
 
 THRESHOLD = 0.5
 """Probability from which a pixel belongs to the structure, as when trials are tested."""
@@ -35,7 +35,7 @@ class LoadedModel:
 
     study: str
     trial_id: str
-    network: UNet
+    network: Network
     image_size: int
     """Side of the network's square, in pixels."""
     device: Literal["cpu", "cuda"]
@@ -47,8 +47,9 @@ class Prediction:
     """Where the network sees the structure in one frame."""
 
     mask: UInt8[np.ndarray, "height width"]
-    """1 on the structure, at the frame's size."""
+    """1 on the structure, at the frame's size; of several structures, the number of each."""
     probability: Float32[np.ndarray, "height width"]
+    """Of a structure, any of several."""
     area_pixels: int
     """Pixels of the frame inside the mask."""
     milliseconds: dict[str, float]
@@ -63,25 +64,39 @@ def load_model(store: Store, study: str, trial_id: str, *, device: Literal["cpu"
     """
     trial = _planned(store, study, trial_id)
     with torch.random.fork_rng(devices=[]):  # the random tensors are replaced below, the caller's stream goes on
-        network = UNet(int(trial["width"]))
+        network = build(
+            trial["model"],
+            width=int(trial["width"]),
+            classes=_said(trial, "classes", 1),
+            encoder=_said(trial, "encoder", ""),
+            unit_modules=_said(trial, "unit_modules", ""),
+        )
     wanted = network.state_dict()
-    names = tensor_names(network)
+    try:
+        names = tensor_names(network, list(trial["units"]))
+    except StrategyError as error:
+        raise WeightsError(f"study '{study}', trial {trial_id[:12]}: {'; '.join(error.problems)}") from error
     trained_names = {name for unit in trial["units"] for name in names[unit]}
     trained = _tensors(store.trained_weights(study, trial_id))
     problems = _misfits(trained, wanted, trained_names, f"study '{study}', trained weights of trial {trial_id[:12]}")
     start: dict[str, Tensor] = {}
+    sha256 = trial["start_weights"]
     if trained_names != set(wanted):
-        sha256 = trial["start_weights"]
-        if not isinstance(sha256, str):
+        if isinstance(sha256, str):
+            start = _tensors(store.start_weights(study, sha256))
+        elif not _said(trial, "encoder", ""):
             raise WeightsError(
                 f"study '{study}', trial {trial_id[:12]}: trains {len(trained_names)} of {len(wanted)} tensors and "
                 "names no start weights for the others; run the study again"
             )
-        start = _tensors(store.start_weights(study, sha256))
-        problems += _misfits(start, wanted, set(wanted), f"study '{study}', start weights {sha256[:12]}")
+        needed = set(wanted) - trained_names
+        start = {name: tensor for name, tensor in start.items() if name in needed}
+        problems += _misfits(start, wanted, needed, f"study '{study}', start weights {str(sha256)[:12]}")
     if problems:
         raise WeightsError(problems)
-    network.load_state_dict({name: tensor.float() for name, tensor in {**start, **trained}.items()}, assign=True)
+    network.load_state_dict(
+        {name: tensor.to(wanted[name].dtype) for name, tensor in {**start, **trained}.items()}, assign=True
+    )
     machine = this_machine()
     place: Literal["cpu", "cuda"] = device or ("cuda" if machine.gpus else "cpu")
     return LoadedModel(
@@ -108,14 +123,20 @@ def predict(model: LoadedModel, frame: UInt8[np.ndarray, "height width"]) -> Pre
         inputs = torch.from_numpy(square.copy()).to(model.device)[None, None].float() / 255
         with torch.autocast(model.device, torch.bfloat16, enabled=model.precision == "bfloat16"):
             logits = model.network(inputs.contiguous(memory_format=torch.channels_last))
-        probabilities = torch.sigmoid(logits.float()).cpu()
+        probabilities = segmentation.probabilities(logits.float()).cpu()
         clock.append(perf_counter())
         if probabilities.shape[-2:] != (height, width):
             probabilities = functional.interpolate(
                 probabilities, (height, width), mode="bilinear", align_corners=False, antialias=True
             )
-        probability = probabilities[0, 0].contiguous().numpy()
-    mask = (probability >= THRESHOLD).astype(np.uint8)
+        structures = probabilities[0].contiguous().numpy()
+    if len(structures) == 1:
+        probability = structures[0]
+        mask = (probability >= THRESHOLD).astype(np.uint8)
+    else:
+        probability = np.clip(structures.sum(axis=0), 0, 1)
+        background = 1 - probability
+        mask = np.where(structures.max(axis=0) > background, structures.argmax(axis=0) + 1, 0).astype(np.uint8)
     area = int(np.count_nonzero(mask))
     clock.append(perf_counter())
     steps = np.diff(clock) * 1000
@@ -162,10 +183,13 @@ def _planned(store: Store, study: str, trial_id: str) -> dict[str, Any]:
         raise StoreError(
             f"study '{study}' has no trial '{trial_id}' in its plan of {len(plan)}; choose another trial in the list"
         )
-    row = {str(key): value for key, value in rows.iloc[0].items()}
-    if row["model"] != "unet" or not set(row["units"]) <= set(UNET_UNITS):
-        raise WeightsError(f"study '{study}': model '{row['model']}' cannot be shown live; known: unet")
-    return row
+    return {str(key): value for key, value in rows.iloc[0].items()}
+
+
+def _said(trial: dict[str, Any], name: str, default: Any) -> Any:
+    """A field of a plan's row; older plans lack some."""
+    value = trial.get(name)
+    return default if value is None or value != value else type(default)(value)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

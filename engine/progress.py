@@ -35,12 +35,17 @@ class Progress:
         self.fraction, self.phase = fraction, phase
         self.tell()
 
-    def begin(self, trials: list[Trial], closed: set[str]) -> None:
-        """The study has `trials`, of which those in `closed` need not run."""
+    def begin(self, trials: list[Trial], closed: set[str], total: int | None = None) -> None:
+        """The study has `trials`, of which those in `closed` need not run; `total` where more will be chosen later."""
         self.state, self.phase, self.fraction = "running", "starting workers", 0.0
-        self.trials, self.closed = len(trials), len(closed)
+        self.trials, self.closed = len(trials) if total is None else total, len(closed)
         self._trials_began = self.clock()
         self._work = {trial.id: expected_work(trial) for trial in trials if trial.id not in closed}
+        self.tell()
+
+    def more(self, trials: list[Trial]) -> None:
+        """These trials of the total are known now."""
+        self._work |= {trial.id: expected_work(trial) for trial in trials}
         self.tell()
 
     def epoch(self, trial: Trial, epoch: int, validation_dice: float | None) -> None:
@@ -79,7 +84,8 @@ class Progress:
         if self._trials_began is None:
             return None
         part = sum(
-            self._work.get(key, 0.0) * min(1.0, row["epoch"] / row["max_epochs"]) for key, row in self.running.items()
+            self._work.get(key, 0.0) * min(1.0, row["epoch"] / max(1, row["max_epochs"]))
+            for key, row in self.running.items()
         )
         done, left = self._work_done + part, sum(self._work.values()) - part
         elapsed = self.clock() - self._trials_began
@@ -108,5 +114,7 @@ class Progress:
 
 def expected_work(trial: Trial) -> float:
     """Relative cost of a trial: its batches, cheaper where the backward pass stops early."""
+    if not trial.units:
+        return float(trial.batches_per_epoch)  # only tested
     cost_by_first_learning_unit = {"9": 0.45, "8": 0.55, "7": 0.65, "6": 0.7, "5b": 0.75, "5a": 0.8}
     return trial.max_epochs * trial.batches_per_epoch * cost_by_first_learning_unit.get(trial.units[0], 1.0)

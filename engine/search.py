@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -23,16 +23,20 @@ from ray import tune
 from ray.tune import Callback
 
 from engine import study as planning
-from engine.architectures import parse_strategy
 from engine.config import dump
-from engine.datasets import Dataset, load_cached, open_dataset
-from engine.errors import DataError, StoreError, WeightsError, WhichLayersError
-from engine.hardware import Share, share, this_machine
-from engine.pretraining import StartWeights, load_start_weights, start_weights
+from engine.datasets import Dataset, load_cached
+from engine.errors import WeightsError, WhichLayersError
+from engine.evaluation import HeldOut
+from engine.hardware import Share
+from engine.preparation import KnownRates, held_out_files, prepare
+from engine.pretraining import (
+    load_held_out,
+    load_start_weights,
+)
 from engine.progress import Progress
 from engine.store import SEGMENT, Lease, Store, closed_ids
 from engine.strategies import hash_of_tensors
-from engine.study_settings import DataSettings, Study
+from engine.study_settings import Study
 from engine.training import run_trial
 from engine.trial import Attempt, Epoch, Trial
 
@@ -67,6 +71,8 @@ def run(study: Study, store: Store, cache: Path, listen: Listener | None = None)
         before = {name: store.files.read(f"{study.name}/{name}") for name in ("study.yaml", "progress.json")}
         store.begin(study.name, dump(study))
         progress = Progress(listen=_teller(store, study.name, listen))
+        for line in store.put_aside(study.name):
+            progress.prepare(0.0, line)
         try:
             counts = _run(study, store, cache, progress)
         except KeyboardInterrupt:
@@ -86,92 +92,43 @@ def run(study: Study, store: Store, cache: Path, listen: Listener | None = None)
     return counts
 
 
-def prepare(
-    study: Study, store: Store, cache: Path, progress: Callable[[float, str], None]
-) -> tuple[StartWeights | None, Share, list[Trial], dict[str, Any]]:
-    """Start weights, what a trial may take, the plan, and the facts that pages show.
-
-    Raises StoreError where the store holds another study's results under this name, DataError where start
-    weights would be pre-trained on images of the study itself.
-    """
-    machine = this_machine()
-    portion = share(machine, study.resources, study.model, study.training.precision)
-    dataset = open_dataset(
-        study.data,
-        study.model.image_size,
-        cache,
-        progress=lambda done, of: progress(done / max(of, 1), f"reading images: {done} of {of}"),
-    )
-    # The hash of the start weights is not known yet; the plan already shows whether data and folds fit.
-    trials = planning.plan(study, dataset, None, portion)
-    require_same_study(study.name, store, trials)
-    weights = None
-    if any(parse_strategy(trial.strategy).start == "start weights" for trial in trials):
-        _require_other_images(study, dataset, cache)
-        weights = start_weights(study.start_weights, study.model, cache, progress, _known(study.name, store))
-        trials = planning.plan(study, dataset, weights.sha256, portion)
-        require_same_study(study.name, store, trials)
-    planned = datetime.now(UTC).isoformat(timespec="seconds")
-    told = None if weights is None else {key: value for key, value in asdict(weights).items() if key != "path"}
-    return weights, portion, trials, planning.facts(study, dataset, told, machine, trials, planned)
-
-
 def _run(study: Study, store: Store, cache: Path, progress: Progress) -> dict[str, int]:
-    weights, portion, trials, facts = prepare(study, store, cache, progress.prepare)
-    if weights is not None:
+    ready = prepare(study, store, cache, progress.prepare)
+    for weights in ready.starts.values():
         store.write_start_weights(study.name, weights.sha256, weights.path.read_bytes())
-    store.write_plan(study.name, trials, facts)
+    work: dict[str, Any] = {"root": store.files.root, "study": study.name, "cache": str(cache)}
+    work["held_out"] = held_out_files(study, ready, cache)
+    trials = ready.trials
+    total = planning.trials_in_all(study, trials)
+    store.write_plan(study.name, trials, ready.facts)
+    closed = closed_ids(store.attempts(study.name)) & {trial.id for trial in trials}
+    progress.begin(trials, closed, total)
+    with ExitStack() as stack:
+        began = False
+        while missing := [trial for trial in trials if trial.id not in closed]:
+            if not began:
+                stack.enter_context(_ray(ready.portion))
+                began = True
+            for first in range(0, len(missing), TRIALS_PER_TUNER):
+                _tune(missing[first : first + TRIALS_PER_TUNER], work, ready.portion, store, study.name, progress)
+            closed_now = closed_ids(store.attempts(study.name)) & {trial.id for trial in trials}
+            if study.rate_search is None or closed_now == closed:  # nothing is left to try, or nothing succeeds
+                break
+            # Results suggest the next rates of a search.
+            before = {trial.id for trial in trials}
+            rates = KnownRates(study, store)
+            trials = planning.plan(study, ready.dataset, ready.told, ready.portion, **ready.own, rates=rates)
+            closed = closed_now
+            store.write_plan(study.name, trials, ready.facts)
+            progress.more([trial for trial in trials if trial.id not in before])
+            failed = {trial.id for trial in missing} - closed
+            if not {trial.id for trial in trials} - closed - failed:
+                break
+        if began:
+            store.compact(study.name)
     planned = {trial.id for trial in trials}
     closed = closed_ids(store.attempts(study.name)) & planned
-    missing = [trial for trial in trials if trial.id not in closed]
-    progress.begin(trials, closed)
-    if missing:
-        work = {"root": store.files.root, "study": study.name, "cache": str(cache)}
-        with _ray(portion):
-            for first in range(0, len(missing), TRIALS_PER_TUNER):
-                _tune(missing[first : first + TRIALS_PER_TUNER], work, portion, store, study.name, progress)
-        store.compact(study.name)
-    closed = closed_ids(store.attempts(study.name)) & planned
-    return {"trials": len(trials), "closed": len(closed), "failed": len(planned) - len(closed)}
-
-
-def require_same_study(name: str, store: Store, trials: Sequence[Trial]) -> None:
-    """Raises StoreError, naming what differs, where the store holds results under this name and other settings."""
-    planned = store.plan(name)
-    changed = planning.changed_settings(planned, trials)
-    if changed and set(store.attempts(name)["id"]) & set(planned["id"]):
-        raise StoreError(
-            f"study '{name}' holds results under other settings ({'; '.join(changed)}), which cannot stand in one "
-            "table with new ones; give this run another --name"
-        )
-
-
-def _require_other_images(study: Study, dataset: Dataset, cache: Path) -> None:
-    """Start weights that have seen the study's images, test folds included, would answer another question."""
-    if study.start_weights.kind != "folder":
-        return
-    source = DataSettings(kind="folder", folder=study.start_weights.folder)
-    others = open_dataset(source, study.model.image_size, cache)
-    seen = {image.tobytes() for image in others.images}
-    both = [
-        str(name) for name, image in zip(dataset.table["image"], dataset.images, strict=True) if image.tobytes() in seen
-    ]
-    if both:
-        raise DataError(
-            f"start_weights.folder: {others.name} holds {len(both)} images of {dataset.name} (the first: {both[0]}); "
-            "pre-train on other images, or test images would have been seen"
-        )
-
-
-def _known(study: str, store: Store) -> StartWeights | None:
-    """The start weights that the study's stored trials began from."""
-    told = store.facts(study).get("start_weights")
-    if not told:
-        return None
-    try:
-        return StartWeights(path=store.start_weights(study, told["sha256"]), **told)
-    except StoreError:
-        return None
+    return {"trials": total, "closed": len(closed), "failed": total - len(closed)}
 
 
 def _tune(
@@ -218,7 +175,15 @@ def train_trial(config: Mapping[str, Any]) -> None:
                 weights = _start_tensors(
                     str(store.start_weights(work["study"], trial.start_weights)), trial.start_weights
                 )
-            attempt, tensors = run_trial(trial, _dataset(trial.data, work["cache"]), weights, report, number=number)
+            held_out = work["held_out"].get(trial.start_weights)
+            attempt, tensors = run_trial(
+                trial,
+                _dataset(trial.data, work["cache"]),
+                weights,
+                report,
+                number=number,
+                held_out=None if held_out is None else _held_out_images(held_out),
+            )
             store.append(work["study"], attempt, weights=tensors)
             state = attempt.state
             break
@@ -257,7 +222,12 @@ def _dataset(fingerprint: str, cache: str) -> Dataset:
     return load_cached(fingerprint, Path(cache))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
+def _held_out_images(path: str) -> HeldOut:
+    return load_held_out(Path(path))
+
+
+@lru_cache(maxsize=4)
 def _start_tensors(path: str, sha256: str) -> Mapping[str, torch.Tensor]:
     """The study's own copy, held to the hash that is in the trial's id."""
     tensors = load_start_weights(Path(path))

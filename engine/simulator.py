@@ -3,9 +3,27 @@
 Point scatterers lie at random in a plane; a lesion's echo `k` times as strong as the background's. Each RF line
 sums the echoes under its beam (Gaussian across), convolved with a Gaussian-modulated pulse; then comes receiver
 noise, the envelope by Hilbert transform, log compression and scan conversion of the lines to a square image
-(linear array). SUS of Amiri et al. 2020, II-B: 50 RF lines, 3.5 MHz, sampled at 100 MHz, hypoechoic circles and
-ellipses with 0 < k < 1 at random places; they used Field II (Jensen 1996). What they do not state is ours and
-stands in the fields below. The scanner was fixed before any result of fine-tuning was seen.
+(linear array).
+
+Scanner A is SUS of Amiri et al. 2020, II-B: 50 RF lines, 3.5 MHz, sampled at 100 MHz, hypoechoic circles and ellipses
+with 0 < k < 1 at random places; they used Field II (Jensen 1996). What they do not state is ours and stands in the
+fields below. Scanner B is ours: a small-parts array as found beside it in a clinic, for the question of what to
+fine-tune when the device changes. Both were fixed before any result of fine-tuning was seen.
+
+                             A (SUS)      B (small parts)
+    centre frequency         3.5 MHz      7.5 MHz        an abdominal against a small-parts array
+    bandwidth (-6 dB)        60 %         75 %           pulse 0.32 mm against 0.12 mm long: finer speckle
+    lines over 40 mm         50           128
+    beam                     1.2 mm       0.6 mm         about in proportion to the wavelength
+    attenuation              none         7.5 dB/cm      0.5 dB/cm/MHz (soft tissue) there and back at 7.5 MHz
+    compensation             none         6 dB/cm        set somewhat low: 6 dB darker at 4 cm than at the skin
+    noise at skin / 4 cm     2 % / 2 %    1 % / 32 %     of the background's echoes there: B sees less far
+    dynamic range            40 dB        60 dB          softer contrast
+    gain                     0 dB         -12 dB         the strongest echo is light gray, not white
+
+A without attenuation is SUS taken as compensated already. Scatterers stand four times as dense for B, since its
+resolution cell is five times as small. Lesions are drawn alike for both, but never the same ones: no outline that
+start weights saw through one scanner comes again through the other.
 """
 
 from dataclasses import dataclass
@@ -34,13 +52,21 @@ class Scanner:
     depth_mm: float = 40.0
     width_mm: float = 40.0
     dynamic_range_db: float = 40.0
-    """From white (the image's strongest echo) down to black."""
+    """From white down to black."""
+    gain_db: float = 0.0
+    """Strength of an image's strongest echo relative to white."""
     noise: float = 0.02
-    """Receiver noise in the pulse's band, relative to the root mean square of the background's echoes."""
+    """Receiver noise in the pulse's band, relative to the root mean square of the background's echoes at the skin."""
     speed_mm_per_us: float = 1.54
     """Speed of sound."""
     scatterers_per_mm2: float = 100.0
     """All alike, at random places. Some 40 per resolution cell of SUS; fully developed speckle needs about 10."""
+    attenuation_db_per_cm: float = 0.0
+    """Loss of echoes per cm of depth, there and back, at the centre frequency; the pulse keeps its shape."""
+    compensation_db_per_cm: float = 0.0
+    """Gain that the receiver adds per cm of depth, to echoes and noise alike (time-gain compensation)."""
+    stream: int = 0
+    """Number of the stream of random numbers: scanners of other streams see other lesions."""
 
     @property
     def sample_mm(self) -> float:
@@ -79,7 +105,7 @@ class Simulated:
     """One simulated image and what it shows."""
 
     envelope: Float[np.ndarray, "line sample"]
-    """Detected echoes before compression; 1 is the root mean square of the background's."""
+    """Detected echoes before log compression; 1 is the root mean square of the background's at the skin."""
     image: UInt8[np.ndarray, "height width"]
     mask: UInt8[np.ndarray, "height width"]
     """1 in lesions."""
@@ -87,6 +113,20 @@ class Simulated:
 
 
 SUS = Scanner()
+SMALL_PARTS = Scanner(
+    centre_frequency_mhz=7.5,
+    fractional_bandwidth=0.75,
+    lines=128,
+    beam_width_mm=0.6,
+    dynamic_range_db=60.0,
+    gain_db=-12.0,
+    noise=0.01,
+    scatterers_per_mm2=400.0,
+    attenuation_db_per_cm=7.5,
+    compensation_db_per_cm=6.0,
+    stream=1,
+)
+SCANNERS = {"A": SUS, "B": SMALL_PARTS}
 MOST_LESIONS = 3
 RADIUS_MM = (3.0, 8.0)
 K = (0.05, 0.7)
@@ -98,13 +138,15 @@ def simulate(
 ) -> tuple[UInt8[np.ndarray, "image height width"], UInt8[np.ndarray, "image height width"], list[tuple[Lesion, ...]]]:
     """B-mode images, masks (1 in lesions) and the lesions of each; squares of side `image_size` pixels.
 
-    Image i depends on (seed, i), the scanner and the size only, never on how many are made.
+    Image i depends on (seed, i), the scanner and the size only, never on how many are made; its lesions on (seed, i)
+    and the scanner's stream.
     """
     shape = (images, image_size, image_size)
     bmode, masks = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
     phantoms = []
     for index in range(images):
-        random = np.random.default_rng([seed, index])
+        # NumPy takes [seed, index, 0] for [seed, index].
+        random = np.random.default_rng([seed, index, scanner.stream])
         lesions = draw_lesions(random, scanner)
         made = simulate_image(lesions, random, image_size=image_size, scanner=scanner)
         bmode[index], masks[index] = made.image, made.mask
@@ -177,6 +219,8 @@ def _envelope(
     # Brings the sum over a beam in the middle to a variance of 1 per sample for the background.
     beam *= np.sqrt(columns * samples / count / np.square(beam).sum(axis=1).max())
     rf = beam.astype(np.float32) @ plane
+    depth_cm = np.maximum(0.1 * (np.arange(samples) - margin + 0.5) * scanner.sample_mm, 0)
+    rf *= (10 ** (-scanner.attenuation_db_per_cm * depth_cm / 20)).astype(np.float32)
     rf += np.float32(scanner.noise) * random.standard_normal(rf.shape, dtype=np.float32)
 
     # The pulse's spectrum, and twice its positive half alone: convolution and Hilbert transform in one step.
@@ -189,6 +233,7 @@ def _envelope(
     half = samples // 2 + 1
     spectrum[:, :half] = fft.rfft(rf)
     envelope: Float[np.ndarray, "line sample"] = np.abs(fft.ifft(spectrum * pulse.astype(np.float32)))
+    envelope *= (10 ** (scanner.compensation_db_per_cm * depth_cm / 20)).astype(np.float32)
     return envelope[:, margin : margin + inner]
 
 
@@ -200,7 +245,7 @@ def _scan_convert(
     edges = np.linspace(0, samples, size + 1).round().astype(np.intp)
     rows = np.add.reduceat(envelope, edges[:-1], axis=1) / np.diff(edges)
     decibel = 20 * np.log10(np.maximum(rows, 1e-6) / rows.max())
-    gray = np.clip(1 + decibel / scanner.dynamic_range_db, 0, 1)
+    gray = np.clip(1 + (scanner.gain_db + decibel) / scanner.dynamic_range_db, 0, 1)
     place = np.clip((np.arange(size) + 0.5) * (lines / size) - 0.5, 0, lines - 1)
     left = np.minimum(place.astype(np.intp), lines - 2)
     part = (place - left)[:, None]

@@ -1,91 +1,87 @@
-"""Which units of a network learn: freeze the others, and prove that they stayed as they were."""
+"""How the units of a strategy learn: freeze the others, or adapt them, and prove what stayed as it was."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from engine.errors import StrategyError
+from engine.architectures import Method
+from engine.models.adapters import adapters, add_adapters, base_tensors, merge
+from engine.models.network import Network, freeze_all_but, frozen_names, hold_statistics, tensor_names
+
+__all__ = [
+    "Network",
+    "begin_epoch",
+    "freeze_all_but",
+    "frozen_hash",
+    "hash_of_tensors",
+    "hold_statistics",
+    "merge",
+    "prepare",
+    "tensor_names",
+    "trained_tensors",
+    "unfrozen",
+]
 
 
-@runtime_checkable
-class Network(Protocol):
-    """A network that names its units."""
+def prepare(
+    network: Network, units: Sequence[str], method: Method = "fine-tune", rank: int = 0, seed: int = 0
+) -> list[nn.Parameter]:
+    """The parameters that will learn, for the optimiser; every other one is frozen.
 
-    def units(self) -> Mapping[str, Sequence[nn.Module]]:
-        """The modules of each unit, shallow to deep."""
-        ...
-
-    def named_modules(self) -> Iterable[tuple[str, nn.Module]]:
-        """As `nn.Module` gives them."""
-        ...
-
-    def named_parameters(self) -> Iterable[tuple[str, nn.Parameter]]:
-        """As `nn.Module` gives them."""
-        ...
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """As `nn.Module` gives it."""
-        ...
-
-
-def tensor_names(network: Network) -> dict[str, tuple[str, ...]]:
-    """Names in the state dict (parameters and buffers) of each unit.
-
-    Raises StrategyError where units do not partition the network: a tensor in none, or in two.
+    Those of `units`, or with `LoRA` new adapters of `rank` on their convolutions larger than 1x1, whose random
+    numbers come from `seed`; the network's output is as before. Raises StrategyError where a unit is unknown, or
+    where there is nothing to adapt.
     """
-    paths = {id(module): path for path, module in network.named_modules()}
-    names: dict[str, tuple[str, ...]] = {}
-    seen: dict[str, str] = {}
-    problems = []
-    for unit, modules in network.units().items():
-        own = [f"{paths[id(module)]}.{key}" for module in modules for key in module.state_dict()]
-        for name in own:
-            if name in seen:
-                problems.append(f"'{name}' is in unit '{seen[name]}' and in unit '{unit}'; it must be in one")
-            seen[name] = unit
-        names[unit] = tuple(own)
-    problems += [f"'{name}' is in no unit" for name in network.state_dict() if name not in seen]
-    if problems:
-        raise StrategyError(problems)
-    return names
+    if method != "LoRA":
+        return freeze_all_but(network, units)
+    names = [name for unit in units for name in tensor_names(network, units)[unit]]
+    freeze_all_but(network, ())
+    return add_adapters(network, names, rank, seed)
 
 
-def freeze_all_but(network: Network, units: Sequence[str]) -> list[nn.Parameter]:
-    """Freeze every unit that is not in `units`; gives the parameters that learn.
+def unfrozen(units: Sequence[str], epoch: int, every: int) -> tuple[str, ...]:
+    """Units that learn in `epoch` (counted from 1) of gradual unfreezing, in the order of `units`.
 
-    Raises StrategyError with the known units where one of `units` is unknown.
+    The last one first; after `every` epochs the one before it joins (Howard and Ruder 2018, Section 3.3).
     """
-    names = tensor_names(network)
-    unknown = [unit for unit in units if unit not in names]
-    if unknown:
-        raise StrategyError(f"unknown units {', '.join(unknown)}; this network has {', '.join(names)}")
-    learning = {name for unit in units for name in names[unit]}
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name in learning)
-    return [parameter for name, parameter in network.named_parameters() if name in learning]
+    count = min(len(units), 1 + (epoch - 1) // every)
+    return tuple(units[len(units) - count :])
+
+
+def begin_epoch(network: Network, units: Sequence[str], *, method: Method, epoch: int, every: int) -> None:
+    """Training mode for what learns in `epoch`; statistics of frozen units are held.
+
+    Under gradual unfreezing the units that wait are frozen; an optimiser that passes over parameters without a
+    gradient (Adam, with gradients set to None) leaves them as they are.
+    """
+    now = tuple(units)
+    if method == "gradual unfreezing":
+        now = unfrozen(units, epoch, every)
+        freeze_all_but(network, now)
+    network.train()
+    hold_statistics(network, now)
 
 
 def trained_tensors(network: Network, units: Sequence[str]) -> dict[str, Tensor]:
-    """Copies of the tensors of `units`, by their names in the state dict."""
-    state, names = network.state_dict(), tensor_names(network)
-    return {name: state[name].detach().clone() for unit in units for name in names[unit]}
+    """Copies of the tensors of `units`, by their names in the state dict; weights with an adapter come merged."""
+    names = tensor_names(network, units)
+    state = {
+        **base_tensors(network),
+        **{f"{path}.weight": module.weight for path, module in adapters(network).items()},
+    }
+    return {name: state[name].detach().clone() for unit in units for name in names[unit]}  # type: ignore[operator]
 
 
-def frozen_hash(network: Network, units: Sequence[str]) -> str:
-    """SHA-256 over names, shapes and bytes of every tensor outside `units`, parameters and buffers."""
-    names = tensor_names(network)
-    return hash_of_tensors(
-        {
-            name: tensor
-            for unit, own in names.items()
-            if unit not in units
-            for name, tensor in network.state_dict().items()
-            if name in own
-        }
-    )
+def frozen_hash(network: Network, units: Sequence[str], method: Method = "fine-tune") -> str:
+    """SHA-256 over names, shapes and bytes of every tensor outside `units`, parameters and buffers.
+
+    Under `LoRA` over every tensor, those of `units` too: adapters learn beside a network that is frozen as a whole.
+    It is to be taken before `merge`, which puts them into the weights.
+    """
+    frozen, state = frozen_names(network, () if method == "LoRA" else units), base_tensors(network)
+    return hash_of_tensors({name: state[name] for name in frozen})
 
 
 def hash_of_tensors(tensors: Mapping[str, Tensor]) -> str:

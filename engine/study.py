@@ -1,18 +1,40 @@
 """What a study consists of: its trials, in the order of running, and what is known before the first. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import zip_longest
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
-from engine.architectures import STRATEGIES, parse_strategy
+from engine.architectures import STRATEGIES, Strategy, parse_strategy
 from engine.datasets import Dataset
 from engine.errors import DataError
 from engine.hardware import Machine, Share
 from engine.splits import batches_per_epoch, table1
-from engine.study_settings import Study
-from engine.trial import Trial
+from engine.study_settings import Study, start_name
+from engine.trial import AS_PRETRAINED, Trial
+
+ENCODER = "encoder"
+"""Name of the start weights of the encoder of the `smp U-Net` strategies."""
+_SHOWN_AXES = {"strategy", "units", "fraction", "fold", "learning_rate", "seed", "start", "start_weights", "draws"}
+AXES = _SHOWN_AXES | {"id", "split_seed", "method", "rank", "unfreeze_every", "encoder"}
+"""Fields of a trial that differ within a study."""
+Rates = Callable[[Trial], Sequence[float]]
+"""Gives the learning rates of a trial, whose own is not set yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartFacts:
+    """What a plan must know of start weights."""
+
+    sha256: str | None
+    """None before they are made: the trials' ids are not final then."""
+    structures: int = 1
+    """Structures that their output layer is for."""
 
 
 def split_by(study: Study, dataset: Dataset) -> Literal["group", "image"]:
@@ -32,11 +54,23 @@ def split_by(study: Study, dataset: Dataset) -> Literal["group", "image"]:
     return "group"
 
 
-def plan(study: Study, dataset: Dataset, start_weights: str | None, share: Share) -> list[Trial]:
+def plan(
+    study: Study,
+    dataset: Dataset,
+    starts: Mapping[str, StartFacts],
+    share: Share,
+    *,
+    code: str = "",
+    units: Sequence[str] | None = None,
+    rates: Rates | None = None,
+) -> list[Trial]:
     """The study's trials: a cell's folds stand together, so that cells are finished one after the other.
 
-    `start_weights` is their hash; None only where every strategy starts from random weights. Raises
-    DataError where the data are too few for the folds or fractions, before anything runs.
+    Last come the tests of the start weights as they are, one per start and fold. `starts` are the start weights by
+    name, `ENCODER` those of the encoder; `code` is the hash of a user's own network,
+    `units` its units where the study file does not name them; `rates` gives the learning rates
+    of a trial where they are searched. Raises DataError where the data are too few for the folds or fractions, before
+    anything runs.
     """
     split_sizes(study, dataset)  # raises before anything runs
     by = split_by(study, dataset)
@@ -44,40 +78,124 @@ def plan(study: Study, dataset: Dataset, start_weights: str | None, share: Share
     if batches is None:
         batches = batches_per_epoch(len(dataset.images), study.folds.of, study.training.batch_size)
     augmentation = study.training.augmentation
-    names = study.strategies or tuple(STRATEGIES[study.model.name])
+    named = strategies(study, units)
+    any_rates = rates or (lambda trial: fixed_rates(study))
+    draws = study.rate_search.draws if study.rate_search else len(study.learning_rates)
+    trials: list[Trial] = []
+    for fraction in study.fractions:
+        for strategy in named:
+            for start in names_of_starts(study, strategy):
+                for seed in study.seeds:
+                    cell = [
+                        Trial(
+                            data=dataset.fingerprint,
+                            split_by=by,
+                            split_seed=split_seed(study, strategy.name, float(fraction)),
+                            folds=study.folds.of,
+                            fold=fold,
+                            fraction=float(fraction),
+                            strategy=strategy.name,
+                            model="smp" if strategy.network == "smp" else study.model.name,
+                            width=study.model.width,
+                            image_size=study.model.image_size,
+                            units=strategy.units,
+                            learning_rate=0.0,
+                            seed=seed,
+                            start_weights=starts[start].sha256 if start in starts else None,
+                            batch_size=study.training.batch_size,
+                            patience=study.training.patience,
+                            max_epochs=study.training.max_epochs,
+                            batches_per_epoch=batches,
+                            shift=float(augmentation.shift) if augmentation else 0.0,
+                            zoom=float(augmentation.zoom) if augmentation else 0.0,
+                            flip=augmentation.flip if augmentation else False,
+                            precision=share.precision,
+                            threads=share.threads,
+                            device=share.device,
+                            start="" if start == ENCODER else start,
+                            draws=draws,
+                            method=strategy.method,
+                            rank=strategy.rank,
+                            unfreeze_every=study.training.unfreeze_every
+                            if strategy.method == "gradual unfreezing"
+                            else 0,
+                            classes=len(study.data.mask),
+                            encoder=study.encoder.name if strategy.network == "smp" else "",
+                            unit_modules=study.model.unit_modules,
+                            code=code,
+                        )
+                        for fold in study.folds.run
+                    ]
+                    by_fold = [[replace(trial, learning_rate=rate) for rate in any_rates(trial)] for trial in cell]
+                    trials += [trial for rates_of_fold in zip_longest(*by_fold) for trial in rates_of_fold if trial]
+    return trials + _as_pretrained(study, starts, trials)
+
+
+def _as_pretrained(study: Study, starts: Mapping[str, StartFacts], trials: Sequence[Trial]) -> list[Trial]:
+    """A test of each start weights without fine-tuning, in each fold (Amiri et al. 2020, Fig. 7)."""
+    fits = [name for name, start in starts.items() if name != ENCODER and start.structures == len(study.data.mask)]
     return [
-        Trial(
-            data=dataset.fingerprint,
-            split_by=by,
+        replace(
+            next(trial for trial in trials if trial.start == name and trial.fold == fold),
+            strategy=AS_PRETRAINED,
+            fraction=0.0,
+            units=(),
+            method="fine-tune",
+            rank=0,
+            unfreeze_every=0,
+            learning_rate=fixed_rates(study)[0],
+            draws=1,
             split_seed=study.split.seed,
-            folds=study.folds.of,
-            fold=fold,
-            fraction=float(fraction),
-            strategy=strategy.name,
-            model=study.model.name,
-            width=study.model.width,
-            image_size=study.model.image_size,
-            units=strategy.units,
-            learning_rate=float(rate),
-            seed=seed,
-            start_weights=start_weights if strategy.start == "start weights" else None,
-            batch_size=study.training.batch_size,
-            patience=study.training.patience,
-            max_epochs=study.training.max_epochs,
-            batches_per_epoch=batches,
-            shift=float(augmentation.shift) if augmentation else 0.0,
-            zoom=float(augmentation.zoom) if augmentation else 0.0,
-            flip=augmentation.flip if augmentation else False,
-            precision=share.precision,
-            threads=share.threads,
-            device=share.device,
+            seed=study.seeds[0],
         )
-        for fraction in study.fractions
-        for strategy in (parse_strategy(name, study.model.name) for name in names)
-        for rate in study.learning_rates
-        for seed in study.seeds
+        for name in fits
+        if any(trial.start == name for trial in trials)
         for fold in study.folds.run
     ]
+
+
+def strategies(study: Study, units: Sequence[str] | None = None) -> list[Strategy]:
+    """The strategies of a study; the paper's thirteen, or of another network whole and scratch, where it names none.
+
+    `units` are those of a user's own network where the study file does not name them. Raises StrategyError.
+    """
+    names = study.strategies or tuple(STRATEGIES.get(study.model.name, ("whole network", "from scratch")))
+    known = tuple(units or study.model.units) or None
+    return [parse_strategy(name, study.model.name, known) for name in names]
+
+
+def trials_in_all(study: Study, trials: Sequence[Trial]) -> int:
+    """How many trials a study will have, with the learning rates that a search has yet to choose."""
+    if study.rate_search is None:
+        return len(trials)
+    cells = {(t.start, t.strategy, t.fraction, t.fold, t.seed, t.draws) for t in trials}
+    return sum(draws for *_, draws in cells)
+
+
+def names_of_starts(study: Study, strategy: Strategy) -> tuple[str, ...]:
+    """The start weights that a strategy begins from: each of the study's, the encoder's, or "" for random ones."""
+    if strategy.start == "start weights":
+        return tuple(start_name(start) for start in study.start_weights)
+    return (ENCODER,) if strategy.start == "encoder" and study.encoder.weights else ("",)
+
+
+def split_seed(study: Study, strategy: str, fraction: float) -> int:
+    """Seed of the folds: the study's, or one of its own for every strategy and fraction (the paper's repeat)."""
+    if not study.split.new_folds:
+        return study.split.seed
+    key = json.dumps([study.split.seed, strategy, fraction])
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
+
+
+def fixed_rates(study: Study) -> tuple[float, ...]:
+    """The learning rates that are known before any trial: those named, and those drawn at random in the range."""
+    search = study.rate_search
+    named = tuple(float(rate) for rate in study.learning_rates)
+    if search is None or search.search != "random":
+        return named
+    random = np.random.default_rng([search.seed, 3])
+    drawn = np.exp(random.uniform(np.log(search.low), np.log(search.high), search.draws - len(named)))
+    return (*named, *(float(f"{rate:.3g}") for rate in drawn))
 
 
 def split_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:
@@ -98,12 +216,17 @@ def split_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:
 def facts(
     study: Study,
     dataset: Dataset,
-    start_weights: Mapping[str, Any] | None,
+    start_weights: Sequence[Mapping[str, Any]],
     machine: Machine,
     trials: Sequence[Trial],
     planned: str,
+    parameters: Mapping[str, Mapping[str, int]] | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What pages say about a study beside its numbers: data, start weights, machine and settings (JSON-able)."""
+    """What pages say about a study beside its numbers: data, start weights, machine and settings (JSON-able).
+
+    `parameters` says of each strategy how many parameters learn (`trainable`) of how many (`total`).
+    """
     sizes = split_sizes(study, dataset)
     first = trials[0]
     return {
@@ -122,8 +245,14 @@ def facts(
             "split_note": "; ".join(dict.fromkeys(_united(dataset, first) + [n for n in sizes["note"] if n])),
             "labels": _counts(dataset.table["label"]),
             "scanners": _counts(dataset.table["scanner"]),
+            "structures": list(dataset.structures),
+            "new_folds": study.split.new_folds,
         },
-        "start_weights": None if start_weights is None else dict(start_weights),
+        "start_weights": [dict(start) for start in start_weights],
+        "reference": study.reference,
+        "margin": study.margin,
+        "parameters": {name: dict(counts) for name, counts in (parameters or {}).items()},
+        "versions": dict(versions or {}),
         "machine": asdict(machine),
         "settings": {
             "width": first.width,
@@ -135,6 +264,8 @@ def facts(
             "precision": first.precision,
             "threads": first.threads,
             "device": first.device,
+            "model": first.model,
+            "augmentation": {"shift": first.shift, "zoom": first.zoom, "flip": first.flip},
         },
         "table1": sizes.to_dict(orient="records"),
     }
@@ -156,14 +287,29 @@ def changed_settings(planned: pd.DataFrame, trials: Sequence[Trial]) -> list[str
     """
     if planned.empty or not trials:
         return []
-    axes = {"id", "strategy", "units", "fraction", "fold", "learning_rate", "seed"}
+    now = pd.DataFrame([asdict(trial) for trial in trials])
     found = []
-    for name in [field.name for field in fields(Trial) if field.name not in axes]:
-        before = {value for value in planned[name] if not pd.isna(value)}
-        now = {value for value in (getattr(trial, name) for trial in trials) if value is not None}
-        if before and now and before != now:
-            found.append(f"{name} {_short(before)} -> {_short(now)}")
+    for name in [field.name for field in fields(Trial) if field.name not in AXES]:
+        if name in planned:
+            found += _changed(name, planned[name], now[name])
+    # What an axis names must stay what it was: start weights by their name, folds by their cell.
+    for key, value in ((["start"], "start_weights"), (["strategy", "fraction"], "split_seed")):
+        if not set(key) <= set(planned):
+            continue
+        before = planned.drop_duplicates(key).set_index(key)[value].dropna()
+        later = now.drop_duplicates(key).set_index(key)[value].dropna()
+        for place in before.index.intersection(later.index):
+            if before[place] != later[place]:
+                found += [f"{value} of {place}: {_short({before[place]})} -> {_short({later[place]})}"]
     return found
+
+
+def _changed(name: str, planned: pd.Series, now: pd.Series) -> list[str]:
+    """`width 16 -> 32` where the values of a setting are others."""
+    before, later = ({value for value in values if not pd.isna(value)} for values in (planned, now))
+    if name == "model":  # strategies may bring networks of their own
+        before, later = before - {"smp"}, later - {"smp"}
+    return [f"{name} {_short(before)} -> {_short(later)}"] if before and later and before != later else []
 
 
 def _short(values: set[Any]) -> str:

@@ -4,7 +4,9 @@ The launch form, the README's table and the messages of `engine.config` are made
 "off" is `None`. Nothing here reads a file.
 """
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 
@@ -12,12 +14,29 @@ from typing import Literal
 class ModelSettings:
     """The network."""
 
-    name: Literal["unet"] = "unet"
-    """Architecture; `unet` is the network of Amiri et al. 2020."""
+    name: str = "unet"
+    """Architecture: `unet` (Amiri et al. 2020), or your own as `package.module:build`, see docs/networks.md."""
     width: int = 64
     """Filters in block 1; the paper uses 64 (31,030,593 parameters), 16 suits a laptop."""
     image_size: int = 256
     """Side of the network's square input, in pixels; a multiple of 16. The paper uses 256."""
+    units: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Units of your own network, input to output: `stem: [conv1, bn1]`; left out where it has a method `units`."""
+
+    @property
+    def unit_modules(self) -> str:
+        """The units of a user's own network as a trial keeps them: JSON, or "" where the network says them itself."""
+        return json.dumps(self.units, separators=(",", ":")) if self.units else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings:
+    """The network of the strategies `smp U-Net` and `smp U-Net, frozen encoder` (segmentation-models-pytorch)."""
+
+    name: str = "resnet18"
+    """Encoder, by the library's name."""
+    weights: str | None = None
+    """File with the encoder's weights (safetensors, or a PyTorch state dict); without one it starts at random."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +53,10 @@ class DataSettings:
     """Number of simulated images; the paper uses 85."""
     seed: int = 0
     """Seed of the simulated images."""
-    mask: str = "mask"
-    """Manifest column whose mask is learned, where a pack has several structures."""
+    scanner: Literal["A", "B"] = "A"
+    """Simulated scanner: A is the linear array of the paper's SUS, B another one."""
+    mask: tuple[str, ...] = ("mask",)
+    """Manifest columns whose masks are learned: one, or several structures as `[mask, mask_vessel]` (softmax)."""
     where: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Keep only rows whose manifest column holds one of these values: `where: {label: [benign, malignant]}`."""
     compare_with: Literal["SUS", "BUS", "FUS", "X-ray"] | None = None
@@ -46,20 +67,44 @@ class DataSettings:
 class StartSettings:
     """The weights that every trial starts from (except 'from scratch')."""
 
-    kind: Literal["natural-like images", "folder", "file"] = "natural-like images"
-    """Pre-train on made natural-like images, on a folder of images with masks, or load a file."""
+    name: str | None = None
+    """Name shown where a study compares several; made from the kind where left out."""
+    kind: Literal["natural-like images", "simulated ultrasound", "folder", "file"] = "natural-like images"
+    """Pre-train on natural-like or ultrasound images made on the spot, on a folder of images, or load a file."""
     folder: str | None = None
-    """Folder of images with masks to pre-train on (kind `folder`)."""
+    """Folder of images with masks to pre-train on (kind `folder`); the study's own folder where `where` is given."""
+    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Keep only rows of that folder whose manifest column holds one of these values: `where: {scanner: [E9]}`."""
+    mask: tuple[str, ...] = ("mask",)
+    """Manifest columns of that folder whose masks are learned."""
+    scanner: Literal["A", "B"] = "A"
+    """Simulated scanner (kind `simulated ultrasound`)."""
     file: str | None = None
     """Safetensors file with the network's weights (kind `file`)."""
-    images: int = 1000
-    """Number of made images, held-out ones included (kind `natural-like images`)."""
+    images: int = 3500
+    """Number of made images, held-out ones included (kinds `natural-like images` and `simulated ultrasound`)."""
     seed: int = 0
     """Seed of the made images and of the pre-training."""
-    batches: int = 1500
+    batches: int = 3500
     """Optimiser steps of the pre-training."""
     batch_size: int = 4
     """Images per pre-training step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateSearch:
+    """Learning rates that are searched, for each strategy, fraction and fold, on its validation images."""
+
+    low: float = 1e-5
+    """Lowest rate."""
+    high: float = 1e-3
+    """Highest rate; rates are drawn on a logarithmic scale."""
+    draws: int = 6
+    """Rates tried in each strategy, fraction, fold and seed, those of `learning_rates` included, which come first."""
+    search: Literal["random", "optuna"] = "random"
+    """`random` draws the same rates for all; `optuna` chooses the next by what the earlier ones gave."""
+    seed: int = 0
+    """Seed of the search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +125,8 @@ class SplitSettings:
     """`group` keeps a group (patient, study, clip) on one side; `auto` does so where the data name groups."""
     seed: int = 0
     """Seed of the folds."""
+    new_folds: bool = False
+    """Draw other folds for every strategy and fraction, as the paper's repeat did; comparisons pair images then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +157,8 @@ class TrainingSettings:
     """`null` trains on the images as they are."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto` takes bfloat16 where the device computes it fast."""
+    unfreeze_every: int = 3
+    """Epochs after which the strategy `gradual unfreezing` lets the next block learn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,14 +185,22 @@ class Study:
     """The network."""
     data: DataSettings = field(default_factory=DataSettings)
     """The images to adapt to."""
-    start_weights: StartSettings = field(default_factory=StartSettings)
-    """The weights that trials start from."""
+    start_weights: tuple[StartSettings, ...] = (StartSettings(),)
+    """The weights that trials start from: one section, or a list of them to compare."""
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    """The network of the `smp U-Net` strategies."""
     strategies: tuple[str, ...] = ()
-    """Names as in the paper, or sets of blocks such as `blocks 1,2,8-9`; empty means the paper's thirteen."""
+    """Names that `whichlayers strategies` lists, or sets of blocks as `blocks 1,2,8-9`; empty: the paper's thirteen."""
+    reference: str = "whole network"
+    """Strategy that cheaper ones are held against, named before any result is seen."""
+    margin: float = 0.01
+    """Loss of Dice against the reference that a cheaper strategy may cost (non-inferiority margin)."""
     fractions: tuple[float, ...] = (80.0, 50.0, 5.0)
     """Pool of training and validation images, in percent of the whole data set."""
     learning_rates: tuple[float, ...] = (1e-4,)
     """Adam's learning rates to try."""
+    rate_search: RateSearch | None = None
+    """Search further learning rates in a range."""
     folds: FoldSettings = field(default_factory=FoldSettings)
     """Cross-validation folds."""
     seeds: tuple[int, ...] = (0,)
@@ -154,3 +211,10 @@ class Study:
     """How one network is fine-tuned."""
     resources: ResourceSettings = field(default_factory=ResourceSettings)
     """What one trial may use."""
+
+
+def start_name(start: StartSettings) -> str:
+    """The name that start weights are shown under: their own, or what they come from."""
+    if start.name:
+        return start.name
+    return Path(start.folder or start.file or "").name or ("other rows" if start.kind == "folder" else start.kind)

@@ -10,20 +10,25 @@ import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
-from engine import augmentation, metrics
+from engine import augmentation, evaluation, models, segmentation
 from engine.datasets import Dataset
 from engine.errors import FrozenChangedError, WeightsError
-from engine.models import MODELS, UNet
-from engine.splits import Split, make_split
-from engine.strategies import freeze_all_but, frozen_hash, trained_tensors
-from engine.trial import Attempt, Epoch, State, TestImage, Trial, stream_seed
+from engine.evaluation import HeldOut
+from engine.splits import Split, full_pool_percent, make_split
+from engine.strategies import (
+    Network,
+    begin_epoch,
+    frozen_hash,
+    merge,
+    prepare,
+    tensor_names,
+    trained_tensors,
+)
+from engine.trial import Attempt, Epoch, State, Trial, stream_seed
 
 PAPER_CAP = 200
 """Epochs after which a training that has not stopped has failed (Amiri et al. 2020, II-D)."""
-EVALUATED_PIXELS = 32 * 128 * 128
-"""Pixels that are evaluated at once: large enough for speed, small enough for memory."""
 AUGMENTED_PIXELS = 64 * 128 * 128
 """Pixels that are augmented at once."""
 
@@ -37,10 +42,12 @@ def run_trial(
     report: Report | None = None,
     *,
     number: int = 1,
+    held_out: HeldOut | None = None,
 ) -> tuple[Attempt, bytes]:
     """The attempt with all its measures, and its trained tensors as safetensors.
 
-    `report` hears every epoch. On a CPU the same trial gives the same numbers, whatever runs beside it.
+    `report` hears every epoch. On a CPU the same trial gives the same numbers, whatever runs beside it. A trial
+    without units tests the start weights as they are.
     Raises FrozenChangedError where a frozen unit differs after training, WeightsError where `start_weights`
     do not fit, DataError where the data cannot be split so.
     """
@@ -48,26 +55,31 @@ def run_trial(
     torch.set_num_threads(trial.threads)
     device = torch.device(trial.device)
     network = build_network(trial, start_weights).to(device).to(memory_format=torch.channels_last)
-    learning = freeze_all_but(network, trial.units)
-    before = frozen_hash(network, trial.units)
+    before = frozen_hash(network, trial.units, trial.method)
+    total = sum(parameter.numel() for parameter in network.parameters())
     split = split_of(trial, dataset)
     images, masks = (
         torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (dataset.images, dataset.masks)
     )
+    truths = segmentation.one_mask_each(masks, trial.classes)
 
-    epochs, best_epoch, best, stopped = _fit(trial, network, learning, images, masks, split, report)
-    network.load_state_dict(best, strict=False)
-    after = frozen_hash(network, trial.units)
+    epochs: list[Epoch] = []
+    best_epoch, best, stopped, learned = 0, dict[str, Tensor](), True, 0
+    if trial.units:
+        learning = prepare(network, trial.units, trial.method, trial.rank, stream_seed(trial, "adapters"))
+        learned = sum(parameter.numel() for parameter in learning)
+        epochs, best_epoch, best, stopped = _fit(trial, network, learning, images, truths, split, report)
+    after = frozen_hash(network, trial.units, trial.method)
     if before != after:
         raise FrozenChangedError(f"trial {trial.id[:12]} ({trial.strategy}): frozen units changed during training")
+    merge(network)
+    network.load_state_dict(best, strict=False)
 
-    tested = _test(trial, network, images, masks, split, dataset)
+    tested, bins = evaluation.test(trial, network, images, truths, list(split.test), dataset.table)
     # A validation loss that was never a number has no best epoch: such a training diverged, and has failed.
     kept = epochs[best_epoch - 1] if best_epoch else None
-    converged = kept is not None and (stopped or trial.max_epochs < PAPER_CAP)
+    converged = not trial.units or (kept is not None and (stopped or trial.max_epochs < PAPER_CAP))
     state: State = "completed" if converged else "not_converged"
-    structures = [image for image in tested if not image.empty_truth]
-    normals = [image for image in tested if image.empty_truth]
     attempt = Attempt(
         trial=trial,
         number=number,
@@ -78,15 +90,12 @@ def run_trial(
         best_epoch=kept.epoch if kept else None,
         epochs_run=len(epochs),
         cut_at=None if stopped or not converged else len(epochs),
-        dice=float(np.mean([image.dice for image in structures])) if structures else None,
-        iou=float(np.mean([image.iou for image in structures])) if structures else None,
-        normal_images=len(normals),
-        false_positive_rate=float(np.mean([image.predicted_pixels > 0 for image in normals])) if normals else None,
+        **evaluation.measures(tested, bins, dataset.table),
+        kept_dice=None if held_out is None else evaluation.kept_dice(trial, network, held_out),
         validation_loss=kept.validation_loss if kept else None,
         validation_dice=kept.validation_dice if kept else None,
-        collapsed=bool(structures) and not any(image.predicted_pixels for image in tested),
-        trainable_parameters=sum(parameter.numel() for parameter in learning),
-        total_parameters=sum(parameter.numel() for parameter in network.parameters()),
+        trainable_parameters=learned,
+        total_parameters=total,
         training_images=len(split.training),
         validation_images=len(split.validation),
         validation_by=split.validation_by,
@@ -94,55 +103,82 @@ def run_trial(
         frozen_hash_after=after,
         epochs=tuple(epochs),
         test_images=tuple(tested),
+        calibration=tuple(bins),
     )
     return attempt, save({name: tensor.contiguous().cpu() for name, tensor in best.items()})
 
 
-def build_network(trial: Trial, start_weights: Mapping[str, Tensor] | None) -> UNet:
+def build_network(trial: Trial, start_weights: Mapping[str, Tensor] | None) -> Network:
     """The trial's network with its start weights, or with random ones from the trial's own stream.
 
+    Start weights of another number of structures lack an output layer that fits: it begins at random, and must learn.
     Raises WeightsError, a line per tensor, where `start_weights` do not fit.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(trial, "initial weights"))
-        network = MODELS[trial.model](trial.width)
-    if trial.start_weights is not None:
-        if start_weights is None:
-            raise WeightsError(f"trial {trial.id[:12]}: start weights {trial.start_weights[:12]} were not given")
-        expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-        given = {name: tuple(tensor.shape) for name, tensor in start_weights.items()}
-        if expected != given:
-            names = sorted(expected.keys() | given.keys())
-            raise WeightsError(
-                [
-                    f"start weights: '{name}' is {given.get(name, 'missing')}; "
-                    f"the network has {expected.get(name, 'no such tensor')}"
-                    for name in names
-                    if expected.get(name) != given.get(name)
-                ]
-            )
-        network.load_state_dict(dict(start_weights))
+        network = models.build(
+            trial.model,
+            width=trial.width,
+            classes=trial.classes,
+            encoder=trial.encoder,
+            unit_modules=trial.unit_modules,
+        )
+    if trial.start_weights is None:
+        return network
+    if start_weights is None:
+        raise WeightsError(f"trial {trial.id[:12]}: start weights {trial.start_weights[:12]} were not given")
+    own = network.state_dict()
+    names = tensor_names(network)
+    wanted = set(names["encoder"]) if trial.encoder else set(own)
+    last_unit = list(names)[-1]
+    new = {
+        name
+        for name in names[last_unit]
+        if trial.classes > 1 and name in start_weights and start_weights[name].shape[1:] == own[name].shape[1:]
+        and start_weights[name].shape != own[name].shape
+    }  # fmt: skip
+    problems = [
+        f"start weights: '{name}' is {_shape(start_weights.get(name))}; the network has {_shape(own.get(name))}"
+        for name in sorted(wanted | start_weights.keys())
+        if name not in new and (name not in wanted or _shape(start_weights.get(name)) != _shape(own.get(name)))
+    ]
+    learn = {name for own in tensor_names(network, trial.units).items() if own[0] in trial.units for name in own[1]}
+    if new and (trial.method == "LoRA" or not new <= learn):
+        problems.append(
+            f"'{trial.strategy}': the output layer for {trial.classes} structures is new and must learn; "
+            f"choose strategies that train block {last_unit}, or start weights for the same structures"
+        )
+    if problems:
+        raise WeightsError(problems)
+    network.load_state_dict({name: tensor for name, tensor in start_weights.items() if name not in new}, strict=False)
     return network
 
 
+def _shape(tensor: Tensor | None) -> object:
+    return "missing" if tensor is None else tuple(tensor.shape)
+
+
 def split_of(trial: Trial, dataset: Dataset) -> Split:
-    """Which images of `dataset` the trial trains on, validates on and is tested on."""
+    """Which images of `dataset` the trial trains on, validates on and is tested on.
+
+    Of a trial without fine-tuning (fraction 0) only the test images count.
+    """
     return make_split(
         images=len(dataset.images),
         groups=dataset.groups_for_splits(trial.split_by),
         of=trial.folds,
         fold=trial.fold,
-        fraction=trial.fraction,
+        fraction=trial.fraction or full_pool_percent(trial.folds),
         seed=trial.split_seed,
     )
 
 
 def _fit(
     trial: Trial,
-    network: UNet,
+    network: Network,
     learning: list[nn.Parameter],
     images: Tensor,
-    masks: Tensor,
+    truths: Tensor,
     split: Split,
     report: Report | None,
 ) -> tuple[list[Epoch], int, dict[str, Tensor], bool]:
@@ -152,23 +188,23 @@ def _fit(
     """
     optimiser = torch.optim.Adam(learning, lr=trial.learning_rate, fused=True)
     validation = torch.tensor(split.validation, device=images.device)
-    batches = _batches(trial, images, masks, torch.tensor(split.training, device=images.device))
+    batches = _batches(trial, images, truths, torch.tensor(split.training, device=images.device))
     epochs: list[Epoch] = []
-    best_loss, best_epoch, best = math.inf, 0, dict[str, Tensor]()
+    best_loss, best_epoch, best, stopped = math.inf, 0, dict[str, Tensor](), False
     with torch.random.fork_rng(devices=[images.device] if images.device.type == "cuda" else []):
         torch.manual_seed(stream_seed(trial, "dropout"))
         for number in range(1, trial.max_epochs + 1):
             clock = time.perf_counter()
-            network.train()
+            begin_epoch(network, trial.units, method=trial.method, epoch=number, every=trial.unfreeze_every)
             total = torch.zeros((), device=images.device)
             for _ in range(trial.batches_per_epoch):
                 inputs, truth = next(batches)
-                loss = binary_cross_entropy_with_logits(_logits(trial, network, inputs), truth)
+                loss = segmentation.loss(evaluation.logits(trial, network, inputs), truth)
                 optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 optimiser.step()
                 total += loss.detach()
-            loss_now, dice_now = _validate(trial, network, images, masks, validation)
+            loss_now, dice_now = evaluation.validate(trial, network, images, truths, validation)
             epoch = Epoch(
                 epoch=number,
                 training_loss=total.item() / trial.batches_per_epoch,
@@ -181,20 +217,19 @@ def _fit(
                 best_loss, best_epoch, best = loss_now, number, trained_tensors(network, trial.units)
             if report is not None:
                 report(epoch)
-            if number - best_epoch >= trial.patience:
+            # Patience begins anew when the last unit begins to learn.
+            since = max(best_epoch, _all_learn_from(trial) - 1)
+            if stopped := number - since >= trial.patience:
                 break
-    stopped = len(epochs) - best_epoch >= trial.patience
     return epochs, best_epoch, best or trained_tensors(network, trial.units), stopped
 
 
-def _logits(trial: Trial, network: UNet, inputs: Tensor) -> Tensor:
-    """Logits in float32; convolutions run in the trial's precision."""
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=trial.precision == "bfloat16"):
-        logits: Tensor = network(inputs.contiguous(memory_format=torch.channels_last))
-    return logits.float()
+def _all_learn_from(trial: Trial) -> int:
+    """The epoch, from 1, in which the last unit begins to learn."""
+    return 1 + (len(trial.units) - 1) * trial.unfreeze_every if trial.method == "gradual unfreezing" else 1
 
 
-def _batches(trial: Trial, images: Tensor, masks: Tensor, training: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(trial: Trial, images: Tensor, truths: Tensor, training: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless augmented batches. Every image comes once before any comes again; augmented many at a time."""
     order = np.random.default_rng(stream_seed(trial, "batches"))
     changes = np.random.default_rng(stream_seed(trial, "augmentation"))
@@ -209,66 +244,7 @@ def _batches(trial: Trial, images: Tensor, masks: Tensor, training: Tensor) -> I
         chosen = training[torch.from_numpy(now).to(training.device)]
         if augments:
             maps = augmentation.draw(changes, together, shift=trial.shift, zoom=trial.zoom, flip=trial.flip)
-            inputs, truth = augmentation.apply(maps, images[chosen], masks[chosen])
+            inputs, truth = augmentation.apply(maps, images[chosen], truths[chosen])
         else:
-            inputs, truth = augmentation.plain(images[chosen], masks[chosen])
+            inputs, truth = augmentation.plain(images[chosen], truths[chosen])
         yield from zip(torch.split(inputs, trial.batch_size), torch.split(truth, trial.batch_size), strict=True)
-
-
-def _evaluate(
-    trial: Trial, network: UNet, images: Tensor, masks: Tensor, chosen: Tensor
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Logits and truth of `chosen` images, many at a time."""
-    network.eval()
-    together = max(1, EVALUATED_PIXELS // (images.shape[-1] * images.shape[-2]))
-    with torch.inference_mode():
-        for part in torch.split(chosen, together):
-            inputs, truth = augmentation.plain(images[part], masks[part])
-            yield _logits(trial, network, inputs), truth
-
-
-def _validate(trial: Trial, network: UNet, images: Tensor, masks: Tensor, chosen: Tensor) -> tuple[float, float]:
-    """Mean binary cross entropy of the validation images, and mean Dice of those with a structure (of all, if none)."""
-    losses, scores, structures = [], [], []
-    for logits, truth in _evaluate(trial, network, images, masks, chosen):
-        losses.append(binary_cross_entropy_with_logits(logits, truth).item() * len(truth))
-        prediction, present = (logits >= 0)[:, 0].cpu().numpy(), (truth > 0)[:, 0].cpu().numpy()
-        scores.append(metrics.dice(prediction, present))
-        structures.append(present.any(axis=(1, 2)))
-    every, counted = np.concatenate(scores), np.concatenate(structures)
-    return sum(losses) / len(chosen), float((every[counted] if counted.any() else every).mean())
-
-
-def _test(
-    trial: Trial, network: UNet, images: Tensor, masks: Tensor, split: Split, dataset: Dataset
-) -> list[TestImage]:
-    """What the network says of each test image, at the network's size and threshold 0.5."""
-    chosen = torch.tensor(split.test, device=images.device)
-    parts = [
-        ((logits >= 0)[:, 0].cpu().numpy(), (truth > 0)[:, 0].cpu().numpy())
-        for logits, truth in _evaluate(trial, network, images, masks, chosen)
-    ]
-    predictions, truths = (np.concatenate(part) for part in zip(*parts, strict=True))
-    rows = dataset.table.iloc[list(split.test)]
-    return [
-        TestImage(
-            image=str(image),
-            index=int(index),
-            group=str(group),
-            dice=float(dice),
-            iou=float(iou),
-            empty_truth=not truth.any(),
-            predicted_pixels=int(prediction.sum()),
-            predicted_mask=np.packbits(prediction).tobytes(),
-        )
-        for image, group, index, prediction, truth, dice, iou in zip(
-            rows["image"],
-            rows["group"],
-            split.test,
-            predictions,
-            truths,
-            metrics.dice(predictions, truths),
-            metrics.iou(predictions, truths),
-            strict=True,
-        )
-    ]

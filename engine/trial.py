@@ -5,8 +5,13 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-RESULT_REVISION = 1
+from engine.architectures import Method
+
+RESULT_REVISION = 2
 """Raised when a change of the code changes the numbers of a trial; older results are then run again."""
+
+AS_PRETRAINED = "as pre-trained"
+"""Strategy of the trials that test start weights without fine-tuning; they have no units and fraction 0."""
 
 State = Literal["completed", "not_converged", "stopped_early", "error", "cancelled"]
 CLOSED: tuple[State, ...] = ("completed", "not_converged")
@@ -48,12 +53,30 @@ class Trial:
     precision: Literal["float32", "bfloat16"]
     threads: int
     device: Literal["cpu", "cuda"]
+    start: str = ""
+    """Name of the start weights, shown; "" for random ones. Their hash decides."""
+    draws: int = 1
+    """Learning rates that this fold of the cell will have tried in the end; decides nothing."""
+    method: Method = "fine-tune"
+    rank: int = 0
+    """Rank of the adapters (LoRA), else 0."""
+    unfreeze_every: int = 0
+    """Epochs between two units that begin to learn (gradual unfreezing), else 0."""
+    classes: int = 1
+    """Structures that are learned: one with a sigmoid, several with a softmax over background and structures."""
+    encoder: str = ""
+    """Name of the encoder of a network of segmentation-models-pytorch, else ""."""
+    unit_modules: str = ""
+    """Units of a user's own network as JSON: names with the modules of each; "" where the network says them itself."""
+    code: str = ""
+    """SHA-256 of the source of a user's own network, else ""."""
 
     @property
     def id(self) -> str:
-        """SHA-256, hex, of the canonical JSON of what decides the numbers (the strategy's name does not)."""
+        """SHA-256, hex, of the canonical JSON of what decides the numbers (names and `draws` do not)."""
         facts: dict[str, Any] = {"revision": RESULT_REVISION, **asdict(self)}
-        del facts["strategy"]
+        for name in ("strategy", "start", "draws"):
+            del facts[name]
         facts = {key: float(value).hex() if isinstance(value, float) else value for key, value in facts.items()}
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
@@ -95,7 +118,25 @@ class TestImage:
     empty_truth: bool
     predicted_pixels: int
     predicted_mask: bytes
-    """Bits of the predicted mask, row by row, as `numpy.packbits` writes them; square of side image_size."""
+    """Bits of the predicted mask, row by row, as `numpy.packbits` writes them; square of side image_size.
+
+    Of several structures, one mask after the other.
+    """
+    hd95: float | None = None
+    """95 % Hausdorff distance of the outlines, in the attempt's `hd95_unit`; None where a mask is empty."""
+    class_dice: tuple[float | None, ...] = ()
+    """Dice of each structure where there are several, None for one that is absent from the truth."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """Test pixels whose predicted probability of a structure lies between `low` and the next bin's."""
+
+    low: float
+    pixels: int
+    probability_sum: float
+    positive_pixels: int
+    """Pixels that are on the structure in truth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +164,19 @@ class Attempt:
     """Test images without a structure: they are no part of Dice, where background alone would score 1."""
     false_positive_rate: float | None = None
     """Part of the normal test images on which the network sees something; None without normal images."""
+    hd95: float | None = None
+    """Mean 95 % Hausdorff distance over the test images where it is defined."""
+    hd95_unit: str = ""
+    """`mm` where every test image's pixel size is known, else `source pixels`."""
+    hd95_undefined: int = 0
+    """Test images with a structure in which nothing was predicted: no distance, so they are counted instead."""
+    kept_dice: float | None = None
+    """Dice on the start weights' own held-out images after fine-tuning: what is left of the old task."""
     validation_loss: float | None = None
     """At the best epoch."""
     validation_dice: float | None = None
     collapsed: bool = False
-    """Every test prediction is background only, although the truth is not."""
+    """Nothing but background is predicted, but for a few stray pixels, although the truth has structures."""
     trainable_parameters: int = 0
     total_parameters: int = 0
     training_images: int = 0
@@ -141,3 +190,5 @@ class Attempt:
     """Traceback of a crash."""
     epochs: tuple[Epoch, ...] = field(default=())
     test_images: tuple[TestImage, ...] = field(default=())
+    calibration: tuple[Bin, ...] = field(default=())
+    """How often pixels of a predicted probability are on the structure, over all test images."""

@@ -17,14 +17,14 @@ def image() -> torch.Tensor:
 
 def test_no_change_gives_the_image_itself(image: torch.Tensor) -> None:
     maps = augmentation.draw(np.random.default_rng(0), 1, shift=0.0, zoom=0.0, flip=False)
-    moved, mask = augmentation.apply(maps, image, image // 255)
+    moved, mask = augmentation.apply(maps, image, (image // 255)[:, None])
     assert torch.allclose(moved[0, 0] * 255, image[0].float(), atol=1e-3)
     assert torch.equal(mask[0, 0], image[0].float() / 255)
 
 
 def test_a_flip_mirrors_left_and_right(image: torch.Tensor) -> None:
     maps = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])
-    moved, mask = augmentation.apply(maps, image, image // 255)
+    moved, mask = augmentation.apply(maps, image, (image // 255)[:, None])
     assert torch.allclose(moved[0, 0] * 255, image[0].flip(-1).float(), atol=1e-3)
     assert torch.equal(mask[0, 0], image[0].flip(-1).float() / 255)
 
@@ -42,7 +42,7 @@ def test_shifts_and_zooms_stay_within_their_settings() -> None:
 def test_image_and_mask_move_together(image: torch.Tensor) -> None:
     maps = augmentation.draw(np.random.default_rng(3), 20, shift=0.2, zoom=0.2, flip=True)
     images = image.expand(20, -1, -1)
-    moved, masks = augmentation.apply(maps, images, images // 255)
+    moved, masks = augmentation.apply(maps, images, (images // 255)[:, None])
     assert torch.equal(masks, (moved >= 0.5).float())
     assert not torch.equal(masks[0], masks[1])
 

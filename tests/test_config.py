@@ -16,10 +16,12 @@ from engine.study_settings import (
     DataSettings,
     FoldSettings,
     ModelSettings,
+    RateSearch,
     ResourceSettings,
     StartSettings,
     Study,
     TrainingSettings,
+    start_name,
 )
 
 STUDY_FILES = sorted((Path(__file__).parents[1] / "tune_configs").glob("*.yaml"))
@@ -73,7 +75,9 @@ MISTAKES = {
         "x.yaml:1: 'data.compare_with' is 'xray'; expected 'SUS', 'BUS', 'FUS' or 'X-ray', or off; "
         "did you mean 'X-ray'?"
     ),
-    "model: {name: vgg}": "x.yaml:1: 'model.name' is 'vgg'; expected 'unet'",
+    "model: {name: vgg}": (
+        "x.yaml:1: 'model.name' is 'vgg'; expected 'unet', or 'package.module:build' for your own network"
+    ),
     "data: {where: benign}": ("x.yaml:1: 'data.where' is not a section; expected 'column: [value, value]' under it"),
     "data: {where: {a: x, a: y}}": "x.yaml:1: 'data.where.a' stands here twice; keep one of them",
     "data: {where: {a: {b: 1}}}": ("x.yaml:1: 'data.where.a' is a section; expected a list such as [first, second]"),
@@ -342,8 +346,12 @@ def test_a_study_that_is_written_and_read_again_is_the_same(
         name="off",
         question=question,
         model=ModelSettings(width=16),
-        data=DataSettings(folder=folder, where=where),
-        start_weights=StartSettings(kind="file", file="weights of mine.safetensors"),
+        data=DataSettings(folder=folder, where=where, mask=("nerve=mask", "mask_vessel")),
+        start_weights=(
+            StartSettings(kind="file", file="weights of mine.safetensors"),
+            StartSettings(name="rows", kind="folder", where=where or {"scanner": ("A",)}),
+        ),
+        rate_search=RateSearch(draws=40) if flip else None,
         strategies=("block 5", "blocks 1,2,8,9", "blocks 2,3"),
         fractions=(42.5, 5.0),
         learning_rates=rates,
@@ -368,7 +376,7 @@ def settings_classes(settings: type = Study) -> list[type]:
 
 def test_every_setting_has_a_description() -> None:
     classes = settings_classes()
-    assert len(classes) == 9
+    assert len(classes) == 11
     for section in classes:
         described = config.describe(section)
         assert [field.name for field in described] == [field.name for field in fields(section)]  # type: ignore[arg-type]
@@ -424,7 +432,8 @@ def test_the_published_rows_in_a_study_files_head_are_those_of_table_2(path: Pat
         assert row is not None
         rows = table[(table["dataset"] == study.data.compare_with) & (table["train_percent"] == fraction)]
         means = dict(zip(rows["strategy"], rows["dice_mean"], strict=True))
-        assert row[1] == ", ".join(f"{strategy} {means[strategy]:.3f}" for strategy in study.strategies)
+        shown = {name: "missing" if mean != mean else f"{mean:.3f}" for name, mean in means.items()}
+        assert row[1] == ", ".join(f"{strategy} {shown[strategy]}" for strategy in study.strategies)
 
 
 def test_reading_a_study_needs_no_torch() -> None:
@@ -437,3 +446,57 @@ def test_reading_a_study_needs_no_torch() -> None:
 def test_the_page_on_study_files_holds_the_table_as_the_code_makes_it() -> None:
     page = Path(__file__).resolve().parents[1] / "docs" / "study_files.md"
     assert config.settings_markdown().strip() in page.read_text()
+
+
+def test_one_section_of_start_weights_stands_for_a_list_of_one() -> None:
+    one = config.loads("name: a\nstart_weights: {kind: file, file: x.safetensors}")
+    several = config.loads("name: a\nstart_weights:\n  - {kind: file, file: x.safetensors}\n  - {seed: 3}")
+    assert one.start_weights == several.start_weights[:1]
+    assert [start_name(start) for start in several.start_weights] == ["x.safetensors", "natural-like images"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "name: a\nstart_weights:\n- {seed: 1}\n- {seed: 2}",
+            "x.yaml:4: 'start_weights' has two sections called 'natural-like images'; give each a 'name' of its own",
+        ),
+        (
+            "name: a\nstart_weights:\n- {seed: 1}\n- {kind: file}",
+            "x.yaml:4: 'start_weights.kind' is 'file', but no file is named; add 'start_weights.file'",
+        ),
+        (
+            "name: a\nrate_search: {low: 1e-3, high: 1e-5}",
+            "x.yaml:2: 'rate_search' runs from 0.001 to 1e-05; expected 0 < low < high",
+        ),
+        (
+            "name: a\nrate_search: {draws: 1}",
+            "x.yaml:2: 'rate_search.draws' is 1; expected more than the 1 of 'learning_rates', which are tried first",
+        ),
+        (
+            "name: a\nstrategies: [gradual unfreezing]\ntraining: {max_epochs: 20}",
+            "x.yaml:3: 'training.unfreeze_every' is 3, so the first block begins to learn in epoch 28, after "
+            "'training.max_epochs' 20; write 'unfreeze_every: 2', or add epochs",
+        ),
+        (
+            "name: a\nstrategies: ['smp U-Net, frozen encoder']",
+            "x.yaml:2: 'strategies' has 'smp U-Net, frozen encoder', but no weights for the encoder, which would stay "
+            "random; add 'encoder: {weights: FILE}'",
+        ),
+        ("name: a\nmargin: 2", "x.yaml:2: 'margin' is 2; expected a Dice between 0 and 1, as 0.01"),
+        (
+            "name: a\nmodel: {units: {stem: [conv1]}}",
+            "x.yaml:2: 'model.units' has no use with 'unet', whose units are known; remove it",
+        ),
+    ],
+)
+def test_a_mistake_in_an_axis_names_its_line(text: str, message: str) -> None:
+    assert problems(text) == [message]
+
+
+def test_an_own_network_brings_its_strategies_along() -> None:
+    study = config.loads("name: a\nmodel: {name: 'mine.nets:build', units: {stem: [conv1], head: [out]}}")
+    assert study.strategies[0] == "whole network"
+    assert study.strategies[-1] == "from scratch"
+    assert len(study.strategies) == 4

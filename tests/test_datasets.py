@@ -1,52 +1,19 @@
-"""Folders on disk become data sets, whatever known layout they lie in; and the cache gives back what it got."""
+"""Folders on disk become data sets, whatever known layout they lie in."""
 
-import os
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from pandas.testing import assert_frame_equal
 from PIL import Image
 
-from engine.datasets import Dataset, cached, read_folder
-from engine.datasets.cached import load_cached, open_dataset
+from engine.datasets import read_folder
 from engine.datasets.hc18 import fill_outline
 from engine.datasets.layouts import list_folder
 from engine.datasets.listing import counting_order
-from engine.errors import DataError
-from engine.study_settings import DataSettings
-
-
-def write_image(path: Path, seed: int, height: int = 24, width: int = 32) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8), dtype=np.uint8)
-    Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).save(path)
-
-
-def write_mask(path: Path, top: int = 4, height: int = 24, width: int = 32) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mask = np.zeros((height, width), np.uint8)
-    mask[top : top + 8, 8:24] = 255
-    Image.fromarray(mask).save(path)
-
-
-def write_manifest_folder(
-    folder: Path, images: int = 4, header: str = "image,mask,label,group,scanner,split,view"
-) -> Path:
-    lines = [header]
-    for number in range(images):
-        write_image(folder / f"images/{number}.png", number)
-        write_mask(folder / f"masks/{number}.png", top=number)
-        label = "benign" if number % 2 else "malignant"
-        lines.append(f"images/{number}.png,masks/{number}.png,{label},patient {number // 2},A,train,long")
-    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
-    return folder
+from tests.made_folders import problems_of, write_image, write_manifest_folder, write_mask
 
 
 def write_busi(folder: Path) -> Path:
@@ -71,13 +38,6 @@ def write_hc18(folder: Path) -> Path:
         write_image(folder / f"{name}.png", number, height=48, width=64)
         Image.fromarray(ellipse_outline() * np.uint8(255)).save(folder / f"{name}_Annotation.png")
     return folder
-
-
-def problems_of(read: Callable[[], object]) -> tuple[str, ...]:
-    with pytest.raises(DataError) as error:
-        read()
-    assert all("\n" not in line for line in error.value.problems)
-    return error.value.problems
 
 
 def test_a_manifest_folder_is_read_with_all_its_columns(tmp_path: Path) -> None:
@@ -121,6 +81,19 @@ def test_where_keeps_rows_by_known_and_further_columns(tmp_path: Path) -> None:
         "images/3.png",
     ]
     assert len(read_folder(folder, image_size=16, where={"view": ("long",), "group": ("patient 1",)}).table) == 2
+
+
+def test_the_provenance_says_which_rows_and_which_structure(tmp_path: Path) -> None:
+    folder = write_manifest_folder(tmp_path / "pack")
+    where = {"label": ("benign", "malignant"), "group": ("patient 1",)}
+    assert read_folder(folder, image_size=16, where=where).provenance == (
+        "pack: 2 images (manifest.csv) where label is benign or malignant and group is patient 1"
+    )
+    replaced = (folder / "manifest.csv").read_text().replace("mask,", "mask_cyst,", 1)
+    (folder / "manifest.csv").write_text(replaced)
+    cyst = read_folder(folder, image_size=16, mask="mask_cyst")
+    assert cyst.structures == ("cyst",)
+    assert cyst.provenance == "pack: 4 images (manifest.csv); structure cyst (column mask_cyst)"
 
 
 def test_where_can_leave_out_the_rows_that_are_broken(tmp_path: Path) -> None:
@@ -324,153 +297,6 @@ def test_any_names_can_be_put_in_order(names: list[str]) -> None:
     assert sorted(backwards, key=counting_order) == sorted(names, key=counting_order)
 
 
-# The cache
-
-
-def same(first: Dataset, second: Dataset) -> None:
-    assert (first.name, first.provenance, first.fingerprint) == (second.name, second.provenance, second.fingerprint)
-    np.testing.assert_array_equal(first.images, second.images)
-    np.testing.assert_array_equal(first.masks, second.masks)
-    assert_frame_equal(first.table, second.table)
-
-
-@pytest.fixture
-def folder_settings(tmp_path: Path) -> DataSettings:
-    return DataSettings(folder=str(write_manifest_folder(tmp_path / "pack")))
-
-
-def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> Dataset:
-        raise AssertionError("read from the source again")
-
-    monkeypatch.setattr(cached, "read_folder", refuse)
-    monkeypatch.setattr(cached, "simulated_dataset", refuse)
-
-
-def test_the_cache_gives_back_what_the_reader_gave_without_reading_again(
-    tmp_path: Path, folder_settings: DataSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = read_folder(tmp_path / "pack", image_size=16)
-    same(open_dataset(folder_settings, 16, tmp_path / "cache"), read)
-    forbid_reading(monkeypatch)
-    again = open_dataset(folder_settings, 16, tmp_path / "cache")
-    same(again, read)
-    same(load_cached(read.fingerprint, tmp_path / "cache"), read)
-    assert isinstance(again.images, np.memmap)
-    assert not again.images.flags.writeable
-
-
-def test_simulated_data_are_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = DataSettings(kind="simulated", images=2, seed=3, name="phantoms")
-    first = open_dataset(wanted, 32, tmp_path)
-    assert first.name == "phantoms"
-    forbid_reading(monkeypatch)
-    same(open_dataset(wanted, 32, tmp_path), first)
-    with pytest.raises(AssertionError, match="read from the source again"):
-        open_dataset(DataSettings(kind="simulated", images=2, seed=4), 32, tmp_path)
-
-
-@pytest.mark.parametrize("change", ["touch", "add", "remove", "setting", "size"])
-def test_whatever_changes_the_data_has_them_read_again(
-    tmp_path: Path, folder_settings: DataSettings, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
-    open_dataset(folder_settings, 16, tmp_path / "cache")
-    size = 32 if change == "size" else 16
-    if change == "touch":
-        os.utime(tmp_path / "pack/masks/0.png", ns=(1, 1))
-    elif change == "add":
-        write_image(tmp_path / "pack/images/new.png", 9)
-    elif change == "remove":
-        (tmp_path / "pack/images/3.png").unlink()
-    elif change == "setting":
-        folder_settings = DataSettings(folder=folder_settings.folder, where={"label": ("benign",)})
-    forbid_reading(monkeypatch)
-    with pytest.raises(AssertionError, match="read from the source again"):
-        open_dataset(folder_settings, size, tmp_path / "cache")
-
-
-def test_a_name_of_the_study_is_shown_without_reading_again(
-    tmp_path: Path, folder_settings: DataSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fingerprint = open_dataset(folder_settings, 16, tmp_path / "cache").fingerprint
-    forbid_reading(monkeypatch)
-    named = DataSettings(folder=folder_settings.folder, name="our heads")
-    assert open_dataset(named, 16, tmp_path / "cache").name == "our heads"
-    assert load_cached(fingerprint, tmp_path / "cache").name == "our heads"
-
-
-def test_other_labels_on_the_same_images_do_not_mix(tmp_path: Path, folder_settings: DataSettings) -> None:
-    first = open_dataset(folder_settings, 16, tmp_path / "cache")
-    shutil.copytree(tmp_path / "pack", tmp_path / "other")
-    manifest = tmp_path / "other/manifest.csv"
-    manifest.write_text(manifest.read_text().replace("benign", "cyst"))
-    other = open_dataset(DataSettings(folder=str(tmp_path / "other")), 16, tmp_path / "cache")
-    assert other.fingerprint == first.fingerprint
-    assert set(other.table["label"]) == {"cyst", "malignant"}
-    same(open_dataset(folder_settings, 16, tmp_path / "cache"), first)
-    same(load_cached(first.fingerprint, tmp_path / "cache"), first)
-
-
-@pytest.mark.parametrize("damage", ["flip", "cut", "delete", "table", "about", "index"])
-def test_a_damaged_cache_is_made_again(tmp_path: Path, folder_settings: DataSettings, damage: str) -> None:
-    cache = tmp_path / "cache"
-    whole = open_dataset(folder_settings, 16, cache)
-    place = cache / "data" / whole.fingerprint
-    (index,) = (cache / "data/index").iterdir()
-    expected = read_folder(tmp_path / "pack", image_size=16)
-    del whole
-    if damage == "flip":
-        content = bytearray((place / "images.npy").read_bytes())
-        content[-1] ^= 1
-        (place / "images.npy").write_bytes(content)
-    elif damage == "cut":
-        (place / "masks.npy").write_bytes((place / "masks.npy").read_bytes()[:-10])
-    elif damage == "delete":
-        shutil.rmtree(place)
-    elif damage == "table":
-        next(place.glob("*.parquet")).write_bytes(b"PAR1")
-    elif damage == "about":
-        (place / "about.json").write_text("{")
-    else:
-        index.write_text('{"fingerprint": 3}')
-    if damage in ("cut", "delete", "table", "about"):
-        with pytest.raises(DataError, match="not in the cache, or damaged there; run the study again"):
-            load_cached(expected.fingerprint, cache)
-    same(open_dataset(folder_settings, 16, cache), expected)
-    same(load_cached(expected.fingerprint, cache), expected)
-    assert not list(cache.rglob(".aside-*"))
-
-
-@pytest.mark.parametrize("fingerprint", ["0" * 64, "../../etc", ""])
-def test_an_unknown_fingerprint_is_one_line(tmp_path: Path, fingerprint: str) -> None:
-    (line,) = problems_of(lambda: load_cached(fingerprint, tmp_path))
-    assert "run the study again" in line
-
-
-def test_a_missing_folder_is_said_by_the_cache_as_by_the_reader(tmp_path: Path) -> None:
-    (line,) = problems_of(lambda: open_dataset(DataSettings(folder=str(tmp_path / "none")), 16, tmp_path / "cache"))
-    assert line == "none: no such folder; check the path"
-    (line,) = problems_of(lambda: open_dataset(DataSettings(), 16, tmp_path / "cache"))
-    assert line.endswith("give it in the study file or with --data FOLDER")
-
-
-@given(
-    labels=st.lists(
-        st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=8), min_size=2, max_size=2
-    )
-)
-@settings(max_examples=15, deadline=None)
-def test_any_text_in_a_manifest_survives_the_cache(tmp_path_factory: pytest.TempPathFactory, labels: list[str]) -> None:
-    folder = tmp_path_factory.mktemp("pack")
-    write_manifest_folder(folder, 2)
-    table = pd.DataFrame(
-        {"image": ["images/0.png", "images/1.png"], "mask": ["masks/0.png", "masks/1.png"], "x": labels}
-    )
-    table.to_csv(folder / "manifest.csv", index=False)
-    opened = open_dataset(DataSettings(folder=str(folder)), 16, tmp_path_factory.mktemp("cache"))
-    assert opened.table["x"].tolist() == [label.strip() for label in labels]
-
-
 # Real images. Counts: the table in ../shared/data/README.md.
 
 
@@ -494,11 +320,3 @@ def test_real_packs_are_read(
     assert groups is None or data.table["group"].nunique() == groups
     assert data.masks.any(axis=(1, 2)).sum() == (images if pack != "bus_uclm_breast" else 299 - 128)
     assert data.table["spacing_mm"].notna().all() == (pack == "hc18_fetal_head")
-
-
-def test_opening_the_real_heads_again_takes_milliseconds(shared_data: Path, tmp_path: Path) -> None:
-    wanted = DataSettings(folder=str(shared_data / "hc18_fetal_head"))
-    open_dataset(wanted, 128, tmp_path)
-    started = time.perf_counter()
-    open_dataset(wanted, 128, tmp_path)
-    assert time.perf_counter() - started < 0.5  # 26 ms measured; the first time took 0.9 s

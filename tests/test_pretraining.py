@@ -11,25 +11,30 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from engine import pretraining
+from engine.datasets import open_dataset
 from engine.errors import WeightsError
+from engine.metrics import dice
 from engine.models.unet import UNet
 from engine.natural_images import natural_images
 from engine.pretraining import (
     StartWeights,
     draw_held_out,
+    held_out_images,
     learning_rate,
+    load_held_out,
     load_start_weights,
     load_weights_file,
     start_weights,
 )
-from engine.study_settings import ModelSettings, StartSettings
+from engine.study_settings import DataSettings, ModelSettings, StartSettings, Study
 
 MODEL = ModelSettings(width=4, image_size=32)
+STUDY = Study(name="s", model=MODEL)
 TINY = StartSettings(images=20, batches=12, batch_size=2)
 
 
 def make(settings: StartSettings, cache: Path, model: ModelSettings = MODEL) -> StartWeights:
-    return start_weights(settings, model, cache)
+    return start_weights(settings, Study(name="s", model=model), cache)
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +110,11 @@ def test_pre_training_learns(tmp_path: Path) -> None:
 
 def test_progress_rises_to_one_and_names_the_batch(tmp_path: Path) -> None:
     heard: list[tuple[float, str]] = []
-    start_weights(TINY, MODEL, tmp_path, lambda part, text: heard.append((part, text)))
+    start_weights(TINY, STUDY, tmp_path, lambda part, text: heard.append((part, text)))
     parts = [part for part, _ in heard]
     assert parts == sorted(parts)
     assert parts[-1] == 1
-    assert any("batch 10 of 12, loss 0." in text for _, text in heard)
+    assert any("batch 10 of 12, loss " in text for _, text in heard)
 
 
 def test_an_interrupted_making_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -118,7 +123,7 @@ def test_an_interrupted_making_leaves_nothing_behind(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        start_weights(TINY, MODEL, tmp_path, interrupt)
+        start_weights(TINY, STUDY, tmp_path, interrupt)
     assert names_in(tmp_path) == []
 
 
@@ -169,7 +174,7 @@ def test_weights_of_a_users_file_are_taken_as_they_are(tmp_path: Path) -> None:
 def test_a_file_of_another_width_names_the_tensor_both_shapes_and_the_remedy(tmp_path: Path) -> None:
     write_weights(tmp_path / "wide.safetensors", width=8)
     with pytest.raises(WeightsError) as caught:
-        load_weights_file(tmp_path / "wide.safetensors", MODEL)
+        load_weights_file(tmp_path / "wide.safetensors", STUDY)
     assert (
         "wide.safetensors: tensor 'block1.0.weight' has shape (8, 1, 3, 3), unet of width 4 expects (4, 1, 3, 3); "
         "set model.width to the file's width or choose another file"
@@ -182,7 +187,7 @@ def test_missing_unknown_and_infinite_tensors_are_all_reported_at_once(tmp_path:
     tensors["output.bias"] = torch.tensor([float("nan")])
     save_file(tensors, tmp_path / "odd.safetensors")
     with pytest.raises(WeightsError) as caught:
-        load_weights_file(tmp_path / "odd.safetensors", MODEL)
+        load_weights_file(tmp_path / "odd.safetensors", STUDY)
     text = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 3
     assert "'block1.0.bias' (4,) is missing" in text
@@ -193,7 +198,7 @@ def test_missing_unknown_and_infinite_tensors_are_all_reported_at_once(tmp_path:
 def test_a_file_that_is_not_safetensors_is_refused_without_running_it(tmp_path: Path) -> None:
     torch.save(UNet(MODEL.width).state_dict(), tmp_path / "pickled.pt")
     with pytest.raises(WeightsError, match=r"pickled\.pt: not a readable safetensors file .* write one with"):
-        load_weights_file(tmp_path / "pickled.pt", MODEL)
+        load_weights_file(tmp_path / "pickled.pt", STUDY)
 
 
 def write_folder(folder: Path, seed: int) -> None:
@@ -217,7 +222,8 @@ def test_a_folder_of_images_pre_trains_and_is_found_by_its_content(tmp_path: Pat
     )
     assert made.description.startswith("pre-trained on 9 images of fruit; Dice ")
     assert "on 3 held-out ones" in made.description
-    assert copy == made
+    assert (copy.sha256, copy.path) == (made.sha256, made.path)
+    assert (made.name, copy.name) == ("fruit", "copy")
     assert other.sha256 != made.sha256
 
 
@@ -241,8 +247,58 @@ def test_two_images_suffice_and_one_does_not() -> None:
         draw_held_out(np.array(["a"]), seed=0)
 
 
-def test_the_learning_rate_rises_over_a_tenth_and_falls_to_nothing() -> None:
-    assert learning_rate(0.05) == pytest.approx(0.5 * pretraining.PEAK_LEARNING_RATE)
-    assert learning_rate(0.1) == pytest.approx(pretraining.PEAK_LEARNING_RATE)
-    assert learning_rate(0.55) == pytest.approx(0.5 * pretraining.PEAK_LEARNING_RATE)
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
+    warm_up, peak = pretraining.WARM_UP, pretraining.PEAK_LEARNING_RATE
+    assert learning_rate(warm_up / 2) == pytest.approx(0.5 * peak)
+    assert learning_rate(warm_up) == pytest.approx(peak)
+    assert learning_rate((1 + warm_up) / 2) == pytest.approx(0.5 * peak)
     assert learning_rate(1.0) == pytest.approx(0, abs=1e-12)
+
+
+def test_simulated_ultrasound_pre_trains_with_other_images_than_a_study_simulates(tmp_path: Path) -> None:
+    settings = replace(TINY, kind="simulated ultrasound", scanner="B")
+    made = make(settings, tmp_path)
+    assert made.description.startswith("pre-trained on 18 images of scanner B (simulated); Dice ")
+    images = pretraining.start_images(settings, STUDY, tmp_path)
+    own = open_dataset(DataSettings(kind="simulated", images=20, scanner="B"), MODEL.image_size, tmp_path)
+    assert images is not None
+    assert not {image.tobytes() for image in images.images} & {image.tobytes() for image in own.images}
+
+
+def test_start_weights_come_from_other_rows_of_the_studys_own_folder(tmp_path: Path) -> None:
+    write_folder(tmp_path / "both", 0)
+    study = replace(
+        STUDY, data=DataSettings(folder=str(tmp_path / "both"), where={"group": ("patient 0", "patient 1")})
+    )
+    settings = replace(TINY, kind="folder", where={"group": ("patient 2", "patient 3")})
+    images = pretraining.start_images(settings, study, tmp_path / "cache")
+    assert images is not None
+    assert set(images.table["group"]) == {"patient 2", "patient 3"}
+    assert start_weights(settings, study, tmp_path / "cache").name == "other rows"
+
+
+@pytest.mark.parametrize("settings", [TINY, replace(TINY, kind="simulated ultrasound")])
+def test_held_out_images_are_those_that_never_trained(settings: StartSettings, tmp_path: Path) -> None:
+    path = held_out_images(settings, STUDY, tmp_path)
+    assert path is not None
+    kept = load_held_out(path)
+    assert kept.images.shape == kept.masks.shape == (2, 32, 32)
+    assert held_out_images(settings, STUDY, tmp_path) == path
+    made = make(settings, tmp_path)
+    network = UNet(MODEL.width)
+    network.load_state_dict(load_start_weights(made.path))
+    with torch.inference_mode():
+        shown = network.eval()(torch.from_numpy(kept.images)[:, None].float() / 255) > 0
+    found = dice(shown[:, 0].numpy(), kept.masks > 0).mean()
+    assert made.own_dice == pytest.approx(found, abs=0.05)  # own Dice may be computed in bfloat16
+
+
+def test_a_users_file_has_no_held_out_images(tmp_path: Path) -> None:
+    assert held_out_images(StartSettings(kind="file", file="x.safetensors"), STUDY, tmp_path) is None
+
+
+def test_weights_of_the_same_recipe_that_a_study_began_from_come_first(tmp_path: Path) -> None:
+    first = make(TINY, tmp_path / "cache")
+    other = replace(first, path=tmp_path / "kept.safetensors", sha256="k" * 64)
+    other.path.write_bytes(first.path.read_bytes())
+    assert start_weights(TINY, STUDY, tmp_path / "cache", known=[other]).sha256 == "k" * 64

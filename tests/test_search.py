@@ -20,7 +20,15 @@ from engine.pretraining import load_start_weights
 from engine.progress import Progress
 from engine.store import Lease, Store
 from engine.strategies import hash_of_tensors
-from engine.study_settings import DataSettings, FoldSettings, ModelSettings, StartSettings, Study, TrainingSettings
+from engine.study_settings import (
+    DataSettings,
+    FoldSettings,
+    ModelSettings,
+    RateSearch,
+    StartSettings,
+    Study,
+    TrainingSettings,
+)
 from engine.trial import Trial
 from tests.made import attempt, discs
 
@@ -31,7 +39,7 @@ STUDY = Study(
     question="does it run?",
     model=ModelSettings(width=2, image_size=32),
     data=DataSettings(kind="simulated", images=15),
-    start_weights=StartSettings(images=20, batches=4),
+    start_weights=(StartSettings(images=20, batches=4),),
     strategies=("whole network", "block 9"),
     fractions=(80.0,),
     folds=FoldSettings(of=5, run=(0, 1)),
@@ -61,24 +69,25 @@ def test_a_study_runs_once_and_extends_by_what_is_missing(
     store, told = Store.at(tmp_path), list[dict[str, Any]]()
     monkeypatch.chdir(cache.parent)  # workers have other working directories: a relative cache must still be found
     counts = search.run(STUDY, store, Path(cache.name), lambda progress: told.append(dict(progress)))
-    assert counts == {"trials": 4, "closed": 4, "failed": 0}
+    assert counts == {"trials": 6, "closed": 6, "failed": 0}  # one test of the start weights in each of two folds
     assert {row["state"] for row in told} == {"preparing", "running", "finished"}
     assert max(len(row["running"]) for row in told) >= 1
     first = store.attempts("small")
     assert sorted(first["id"]) == sorted(store.plan("small")["id"])
     assert (first["frozen_hash_before"] == first["frozen_hash_after"]).all()
+    assert first["kept_dice"].notna().all()
     assert store.has_weights("small") == set(first["id"])
-    assert store.start_weights("small", store.facts("small")["start_weights"]["sha256"]).is_file()
+    assert store.start_weights("small", store.facts("small")["start_weights"][0]["sha256"]).is_file()
 
     told.clear()
-    assert search.run(STUDY, store, cache, lambda progress: told.append(dict(progress)))["closed"] == 4
+    assert search.run(STUDY, store, cache, lambda progress: told.append(dict(progress)))["closed"] == 6
     assert not any(row["running"] for row in told)
-    assert len(store.attempts("small")) == 4
+    assert len(store.attempts("small")) == 6
 
     wider = replace(STUDY, strategies=("whole network", "block 9", "from scratch"))
-    assert search.run(wider, store, cache)["closed"] == 6
+    assert search.run(wider, store, cache)["closed"] == 8
     after = store.attempts("small")
-    assert len(after) == 6
+    assert len(after) == 8
     assert set(first["id"]) < set(after["id"])
     assert set(after.loc[~after["id"].isin(first["id"]), "strategy"]) == {"from scratch"}
 
@@ -88,11 +97,13 @@ def test_a_trial_that_crashes_is_stored_with_its_traceback_tried_again_and_does_
 ) -> None:
     store = Store.at(tmp_path)
     study = replace(STUDY, name="s", strategies=("block 9", "from scratch"))
-    _, portion, trials, _ = search.prepare(study, store, cache, lambda *_: None)
+    ready = search.prepare(study, store, cache, lambda *_: None)
+    trials = [trial for trial in ready.trials if trial.fraction]
     progress = Progress(listen=lambda _: None)
     progress.begin(trials, set())
-    with search._ray(portion):  # the store does not hold the start weights
-        search._tune(trials, {"root": str(tmp_path), "study": "s", "cache": str(cache)}, portion, store, "s", progress)
+    work = {"root": str(tmp_path), "study": "s", "cache": str(cache), "held_out": {}}
+    with search._ray(ready.portion):  # the store does not hold the start weights
+        search._tune(trials, work, ready.portion, store, "s", progress)
     attempts = store.attempts("s")
     crashed = attempts[attempts["strategy"] == "block 9"]
     assert sorted(crashed["number"]) == [1, 1, 2, 2]
@@ -104,8 +115,9 @@ def test_a_trial_that_crashes_is_stored_with_its_traceback_tried_again_and_does_
 
 def test_a_name_that_holds_results_under_other_settings_is_refused_and_they_stay(tmp_path: Path, cache: Path) -> None:
     store = Store.at(tmp_path)
-    _, _, trials, facts = search.prepare(STUDY, store, cache, lambda *_: None)
-    store.write_plan("small", trials, facts)
+    ready = search.prepare(STUDY, store, cache, lambda *_: None)
+    trials = ready.trials
+    store.write_plan("small", trials, ready.facts)
     store.append("small", attempt(trials[0]))
     store.begin("small", "name: small")
     store.write_progress("small", {"state": "finished", "trials": 4, "closed": 4})
@@ -123,22 +135,21 @@ def test_a_name_that_holds_results_under_other_settings_is_refused_and_they_stay
 
 def test_start_weights_of_earlier_trials_come_before_newly_made_ones(tmp_path: Path, cache: Path) -> None:
     store = Store.at(tmp_path / "results")
-    first, _, trials, facts = search.prepare(STUDY, store, cache, lambda *_: None)
-    assert first is not None
-    store.write_plan("small", trials, facts)
+    ready = search.prepare(STUDY, store, cache, lambda *_: None)
+    (first,) = ready.starts.values()
+    store.write_plan("small", ready.trials, ready.facts)
     tensors = {name: tensor + 1 for name, tensor in load_start_weights(first.path).items()}
     other = hash_of_tensors(tensors)
     store.write_start_weights("small", other, save(tensors))
-    store.write_plan("small", trials, {**facts, "start_weights": {**facts["start_weights"], "sha256": other}})
-    again, _, trials, _ = search.prepare(STUDY, store, tmp_path / "another cache", lambda *_: None)
-    assert again is not None
-    assert again.sha256 == other
-    assert {trial.start_weights for trial in trials} == {other}
+    told = {**ready.facts, "start_weights": [{**ready.facts["start_weights"][0], "sha256": other}]}
+    store.write_plan("small", ready.trials, told)
+    again = search.prepare(STUDY, store, tmp_path / "another cache", lambda *_: None)
+    assert [weights.sha256 for weights in again.starts.values()] == [other]
+    assert {trial.start_weights for trial in again.trials} == {other}
 
 
 def test_start_weights_in_the_store_are_held_to_their_hash(tmp_path: Path, cache: Path) -> None:
-    made, _, _, _ = search.prepare(STUDY, Store.at(tmp_path), cache, lambda *_: None)
-    assert made is not None
+    (made,) = search.prepare(STUDY, Store.at(tmp_path), cache, lambda *_: None).starts.values()
     search._start_tensors(str(made.path), made.sha256)
     with pytest.raises(WeightsError, match="not the start weights"):
         search._start_tensors(str(made.path), "0" * 64)
@@ -154,11 +165,31 @@ def test_pre_training_on_the_studys_own_images_is_refused(tmp_path: Path, cache:
     own = replace(
         STUDY,
         data=DataSettings(kind="folder", folder=str(tmp_path)),
-        start_weights=StartSettings(kind="folder", folder=str(tmp_path), batches=2),
+        start_weights=(StartSettings(kind="folder", folder=str(tmp_path), batches=2),),
     )
     with pytest.raises(DataError, match="holds 12 images of"):
         search.run(own, Store.at(tmp_path / "results"), cache)
     assert Store.at(tmp_path / "results").studies() == []
+
+
+def test_a_search_of_rates_asks_for_the_next_one_where_the_last_is_known(tmp_path: Path, cache: Path) -> None:
+    study = replace(
+        STUDY,
+        name="rates",
+        strategies=("block 9",),
+        rate_search=RateSearch(draws=3, search="optuna", low=1e-5, high=1e-3),
+    )
+    store, told = Store.at(tmp_path), list[dict[str, Any]]()
+    counts = search.run(study, store, cache, lambda progress: told.append(dict(progress)))
+    assert counts == {"trials": 8, "closed": 8, "failed": 0}
+    assert {row["trials"] for row in told if row["state"] == "running"} == {8}
+    plan = store.plan("rates")
+    by_fold = plan[plan["fraction"] > 0].groupby("fold")["learning_rate"]
+    assert by_fold.nunique().tolist() == [3, 3]
+    assert by_fold.first().tolist() == [1e-4, 1e-4]
+    # The same results ask for the same rates again: nothing is left to run.
+    assert search.run(study, store, cache)["closed"] == 8
+    assert len(store.attempts("rates")) == 8
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 """Simulated B-mode images: the speckle is physics, the lesions are where the masks say."""
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from engine.datasets.simulated import simulated_dataset
-from engine.simulator import SUS, K, Lesion, Scanner, draw_lesions, simulate, simulate_image
+from engine.simulator import SCANNERS, SMALL_PARTS, SUS, K, Lesion, Scanner, draw_lesions, simulate, simulate_image
 
 RAYLEIGH_SNR = 1.91
 """Mean over standard deviation of a Rayleigh variable: sqrt(pi / (4 - pi)) = 1.913."""
@@ -21,26 +24,42 @@ def homogeneous_envelope(scanner: Scanner = SUS, images: int = 4) -> np.ndarray:
     )
 
 
+def evenly_bright(envelope: np.ndarray, scanner: Scanner) -> np.ndarray:
+    """The envelope divided by what the background should have at its depth: echoes and noise, then the receiver."""
+    depth_cm = 0.1 * (np.arange(envelope.shape[-1]) + 0.5) * scanner.sample_mm
+    echoes = 10 ** (-scanner.attenuation_db_per_cm * depth_cm / 10)
+    return envelope / np.sqrt((echoes + scanner.noise**2) * 10 ** (scanner.compensation_db_per_cm * depth_cm / 10))
+
+
 def signal_to_noise(envelope: np.ndarray) -> float:
     return float(envelope.mean() / envelope.std())
 
 
-def test_fully_developed_speckle_has_the_signal_to_noise_ratio_of_rayleigh() -> None:
-    assert signal_to_noise(homogeneous_envelope()) == pytest.approx(RAYLEIGH_SNR, rel=0.05)
+@pytest.mark.parametrize("scanner", SCANNERS.values(), ids=SCANNERS)
+def test_fully_developed_speckle_has_the_signal_to_noise_ratio_of_rayleigh(scanner: Scanner) -> None:
+    envelope = evenly_bright(homogeneous_envelope(scanner), scanner)
+    assert signal_to_noise(envelope) == pytest.approx(RAYLEIGH_SNR, rel=0.05)
+    skin, bottom = np.array_split(envelope, 2, axis=-1)
+    assert signal_to_noise(skin) == pytest.approx(RAYLEIGH_SNR, rel=0.05)
+    assert signal_to_noise(bottom) == pytest.approx(RAYLEIGH_SNR, rel=0.05)
 
 
-def test_the_speckle_test_fails_for_sparse_scatterers() -> None:
-    sparse = Scanner(scatterers_per_mm2=1.0)
-    assert signal_to_noise(homogeneous_envelope(sparse)) != pytest.approx(RAYLEIGH_SNR, rel=0.05)
+@pytest.mark.parametrize("scanner", SCANNERS.values(), ids=SCANNERS)
+def test_the_speckle_test_fails_for_sparse_scatterers(scanner: Scanner) -> None:
+    sparse = replace(scanner, scatterers_per_mm2=1.0)
+    envelope = evenly_bright(homogeneous_envelope(sparse), sparse)
+    assert signal_to_noise(envelope) != pytest.approx(RAYLEIGH_SNR, rel=0.05)
 
 
 def independent(envelope: np.ndarray) -> np.ndarray:
-    """Samples more than a resolution cell apart: every third line (2.4 mm), every 100th sample (0.8 mm)."""
-    return envelope[:, ::3, ::100].ravel()
+    """Samples more than a resolution cell apart: 2.4 mm or more across (A), 0.8 mm along."""
+    every = 3 if envelope.shape[1] == SUS.lines else 5
+    return envelope[:, ::every, ::100].ravel()
 
 
-def test_the_envelope_fits_a_rayleigh_distribution() -> None:
-    samples = independent(homogeneous_envelope())
+@pytest.mark.parametrize("scanner", SCANNERS.values(), ids=SCANNERS)
+def test_the_envelope_fits_a_rayleigh_distribution(scanner: Scanner) -> None:
+    samples = independent(evenly_bright(homogeneous_envelope(scanner), scanner))
     scale = np.sqrt(np.mean(samples**2) / 2)
     assert len(samples) > 3000
     assert stats.kstest(samples, stats.rayleigh(scale=scale).cdf).pvalue > 0.01
@@ -52,8 +71,16 @@ def test_the_rayleigh_fit_fails_for_sparse_scatterers() -> None:
     assert stats.kstest(samples, stats.rayleigh(scale=scale).cdf).pvalue < 1e-6
 
 
-def test_the_envelope_is_in_units_of_the_background() -> None:
-    assert np.sqrt(np.mean(homogeneous_envelope() ** 2)) == pytest.approx(1, abs=0.03)
+@pytest.mark.parametrize("scanner", SCANNERS.values(), ids=SCANNERS)
+def test_the_envelope_is_in_units_of_the_background_at_every_depth(scanner: Scanner) -> None:
+    envelope = evenly_bright(homogeneous_envelope(scanner), scanner)
+    assert np.sqrt(np.mean(envelope**2)) == pytest.approx(1, abs=0.03)
+    for part in np.array_split(envelope, 4, axis=-1):
+        assert np.sqrt(np.mean(part**2)) == pytest.approx(1, abs=0.06)
+
+
+def test_the_envelope_of_a_is_1_without_attenuation_to_undo() -> None:
+    np.testing.assert_allclose(evenly_bright(np.ones((1, 1, 9)), SUS), 1, rtol=1e-3)
 
 
 def test_the_envelope_has_a_line_per_rf_line_and_a_sample_per_sampling_interval() -> None:
@@ -122,3 +149,55 @@ def test_the_dataset_says_what_it_is_and_names_no_groups() -> None:
     assert data.table["spacing_mm"].to_list() == pytest.approx([1.25] * 3)
     assert data.fingerprint == simulated_dataset(3, 32, seed=0).fingerprint
     assert data.fingerprint != simulated_dataset(3, 32, seed=1).fingerprint
+
+
+# Two scanners
+
+
+def test_the_images_of_scanner_a_are_those_of_before_there_was_another() -> None:
+    images, masks, _ = simulate(4, 32, seed=0)
+    # Written down from revision e63e683: hashlib.sha256(simulate(4, 32, seed=0)[0].tobytes()).hexdigest(), and [1].
+    # The same with OpenBLAS's kernels for Nehalem, Sandybridge, Haswell, Zen and SkylakeX.
+    assert hashlib.sha256(images.tobytes()).hexdigest() == (
+        "513f8dadfbb2408cb1efd2bd65ce930ed6fc6117b85f645fa5b46b00d35513b2"
+    )
+    assert hashlib.sha256(masks.tobytes()).hexdigest() == (
+        "3712c22c2bbaa35ef72934fa7305560b25bd80d9175cf972d2a7feb3c0a2e594"
+    )
+    data = simulated_dataset(4, 32, seed=0)
+    assert data.fingerprint == "c7ae62ee398642194519066f46c36037dfdfb1105d997e2297e55650bb65135a"
+    assert set(data.table["scanner"]) == {"simulated linear array"}
+
+
+def test_the_scanners_see_different_lesions_differently() -> None:
+    of_a, of_b = simulate(6, 64, seed=0), simulate(6, 64, seed=0, scanner=SMALL_PARTS)
+    assert not any(np.array_equal(first, second) for first in of_a[1] for second in of_b[1])
+    plain = replace(SMALL_PARTS, stream=0)
+    assert simulate(6, 64, seed=0, scanner=plain)[2] == of_a[2]
+    assert of_b[1].any(axis=(1, 2)).all()
+    for image, mask in zip(*of_b[:2], strict=True):
+        assert image[mask == 1].mean() < image[mask == 0].mean()
+
+
+def test_scanner_b_has_finer_speckle_and_is_darker_below() -> None:
+    def likeness(scanner: Scanner, lines: int, samples: int) -> float:
+        envelope = evenly_bright(homogeneous_envelope(scanner, images=1), scanner)[0]
+        first = envelope[: len(envelope) - lines, : envelope.shape[1] - samples]
+        return float(np.corrcoef(first.ravel(), envelope[lines:, samples:].ravel())[0, 1])
+
+    # 0.63 mm across and 0.15 mm along in B are less alike than 0.80 mm across and 0.15 mm along in A.
+    assert likeness(SMALL_PARTS, 2, 0) < likeness(SUS, 1, 0) - 0.15
+    assert likeness(SMALL_PARTS, 0, 20) < likeness(SUS, 0, 20) - 0.15
+    background = simulate_image((), np.random.default_rng(0), image_size=64, scanner=SMALL_PARTS).image
+    assert background[:16].mean() > background[-16:].mean() + 10
+    even = simulate_image((), np.random.default_rng(0), image_size=64).image
+    assert even[:16].mean() == pytest.approx(even[-16:].mean(), abs=5)
+
+
+def test_the_dataset_says_which_scanner_made_it() -> None:
+    data = simulated_dataset(2, 32, seed=0, scanner="B")
+    assert data.name == "scanner B (simulated)"
+    assert "128 RF lines, 7.5 MHz" in data.provenance
+    assert set(data.table["scanner"]) == {"simulated linear array B"}
+    assert data.structures == ("lesion",)
+    assert data.fingerprint != simulated_dataset(2, 32, seed=0).fingerprint

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from engine.architectures import UNET_UNITS, unet_parameters
+from engine.architectures import (
+    UNET_UNITS,
+    parse_strategy,
+    trainable_parameters,
+    unet_convolutions,
+    unet_parameters,
+)
 from engine.errors import StrategyError
 from engine.models import UNet
 from engine.strategies import freeze_all_but, frozen_hash, tensor_names, trained_tensors
@@ -78,3 +84,65 @@ def test_units_that_leave_a_tensor_out_or_share_one_are_refused() -> None:
 def test_an_unknown_unit_brings_the_known_ones() -> None:
     with pytest.raises(StrategyError, match=r"unknown units 12; this network has 1, 2, 3"):
         freeze_all_but(UNet(2), ("1", "12"))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sets(st.integers(1, 23), min_size=1))
+def test_only_the_named_convolutions_learn(numbers: set[int]) -> None:
+    strategy = parse_strategy(f"convolutions {','.join(map(str, numbers))}")
+    network = UNet(2)
+    learning = freeze_all_but(network, strategy.units)
+    assert sum(parameter.numel() for parameter in learning) == trainable_parameters(strategy, "unet", 2)
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert {number for number, c in enumerate(convolutions, start=1) if c.weight.requires_grad} == numbers
+    assert len(trained_tensors(network, strategy.units)) == 2 * len(numbers)
+
+
+def test_convolutions_partition_the_unet_as_units_do() -> None:
+    network = UNet(2)
+    names = tensor_names(network, ("1.1",))
+    assert list(names) == list(unet_convolutions(2))
+    assert sorted(name for own in names.values() for name in own) == sorted(network.state_dict())
+
+
+def test_units_and_convolutions_together_are_no_partition() -> None:
+    with pytest.raises(StrategyError, match=r"unknown units 5\.1; this network has 1, 2"):
+        freeze_all_but(UNet(2), ("1", "5.1"))
+
+
+def test_the_hash_of_frozen_convolutions_sees_their_block_mates() -> None:
+    network = UNet(2)
+    before = frozen_hash(network, ("9.4",))
+    with torch.no_grad():
+        network.output.bias.add_(1)  # type: ignore[union-attr]
+    assert frozen_hash(network, ("9.4",)) == before
+    with torch.no_grad():
+        network.block9[2].bias.add_(1)  # type: ignore[union-attr,operator]
+    assert frozen_hash(network, ("9.4",)) != before
+
+
+def test_a_module_that_is_no_part_of_the_network_is_refused() -> None:
+    class Elsewhere(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(2, 2)
+
+        def units(self) -> dict[str, list[nn.Module]]:
+            return {"a": [self.first, nn.Linear(2, 2)], "b": [self.first]}
+
+    with pytest.raises(StrategyError) as caught:
+        tensor_names(Elsewhere())
+    assert caught.value.problems[0] == "unit 'a' has a Linear that is no part of the network"
+
+
+def test_a_module_that_is_used_at_two_places_is_in_one_unit() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(2, 2)
+            self.again = self.first
+
+        def units(self) -> dict[str, list[nn.Module]]:
+            return {"a": [self.first]}
+
+    assert len(tensor_names(Shared())["a"]) == len(Shared().state_dict()) == 4

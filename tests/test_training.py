@@ -8,9 +8,11 @@ import torch
 from safetensors.torch import load
 
 from engine import training
+from engine.datasets import Dataset, make_dataset
 from engine.errors import FrozenChangedError, WeightsError
+from engine.evaluation import HeldOut
 from engine.models import UNet
-from engine.strategies import tensor_names
+from engine.strategies import hash_of_tensors, tensor_names
 from engine.training import run_trial
 from engine.trial import Attempt
 from tests.made import discs, trial
@@ -140,17 +142,18 @@ def test_only_trained_tensors_are_kept_and_frozen_ones_are_proven(
 def test_a_frozen_unit_that_changes_fails_the_trial(
     start: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def meddling(network: UNet, units: tuple[str, ...]) -> list[torch.nn.Parameter]:
+    def meddling(network: UNet, *how: object) -> list[torch.nn.Parameter]:
         return list(network.parameters())  # freezes nothing
 
-    monkeypatch.setattr(training, "freeze_all_but", meddling)
+    monkeypatch.setattr(training, "prepare", meddling)
+    monkeypatch.setattr(training, "begin_epoch", lambda network, *units, **how: network.train())
     with pytest.raises(FrozenChangedError, match="frozen units changed"):
         run_trial(trial("block 9"), discs(), start)
 
 
 def test_all_strategies_of_a_fold_see_the_same_batches() -> None:
     data = discs()
-    images, masks = torch.from_numpy(data.images), torch.from_numpy(data.masks)
+    images, masks = torch.from_numpy(data.images), torch.from_numpy(data.masks)[:, None]
     chosen = torch.arange(13)
     first = training._batches(trial("contracting"), images, masks, chosen)
     second = training._batches(trial("block 9", learning_rate=0.5), images, masks, chosen)
@@ -161,7 +164,7 @@ def test_all_strategies_of_a_fold_see_the_same_batches() -> None:
 
 def test_every_image_comes_once_before_any_comes_again() -> None:
     data = discs(7)
-    images, masks = torch.from_numpy(data.images), torch.from_numpy(data.masks)
+    images, masks = torch.from_numpy(data.images), torch.from_numpy(data.masks)[:, None]
     plain = trial(shift=0.0, zoom=0.0, flip=False, batch_size=1)
     batches = training._batches(plain, images, masks, torch.arange(7))
     for _ in range(3):
@@ -242,6 +245,126 @@ def test_start_weights_that_do_not_fit_are_named_tensor_by_tensor(start: dict[st
     text = str(caught.value)
     assert all(name in text for name in ("'extra'", "'output.bias'", "'output.weight'"))
     assert len(caught.value.problems) == 3
+
+
+def test_adapters_learn_beside_a_network_that_stays_as_it_was(start: dict[str, torch.Tensor]) -> None:
+    wanted = trial("LoRA rank 2", method="LoRA", rank=2, learning_rate=1e-2)
+    attempt, weights = run_trial(wanted, discs(), start)
+    merged = load(weights)
+    assert attempt.frozen_hash_before == attempt.frozen_hash_after == hash_of_tensors(start)
+    assert set(merged) == set(start)
+    assert torch.equal(merged["block1.0.bias"], start["block1.0.bias"])
+    assert not torch.equal(merged["block1.0.weight"], start["block1.0.weight"])
+    assert 0 < attempt.trainable_parameters < attempt.total_parameters
+    again, _ = run_trial(wanted, discs(), start)
+    assert numbers(again) == numbers(attempt)
+
+
+def test_gradual_unfreezing_lets_the_first_block_wait(start: dict[str, torch.Tensor]) -> None:
+    wanted = trial(method="gradual unfreezing", unfreeze_every=2, learning_rate=1e-3, max_epochs=4)
+    attempt, weights = run_trial(wanted, discs(), start)
+    assert attempt.best_epoch == 4
+    learned, names = load(weights), tensor_names(UNet(2))
+    changed = {unit: any(not torch.equal(learned[name], start[name]) for name in names[unit]) for unit in names}
+    assert [unit for unit, other in changed.items() if other] == ["8", "9"]
+
+
+def test_patience_begins_anew_when_the_last_unit_begins_to_learn(start: dict[str, torch.Tensor]) -> None:
+    wanted = trial(method="gradual unfreezing", unfreeze_every=1, learning_rate=1e30, patience=2, max_epochs=30)
+    attempt, _ = run_trial(wanted, discs(), start)
+    assert attempt.epochs_run >= len(wanted.units) + 1
+
+
+def test_start_weights_are_tested_as_they_are(start: dict[str, torch.Tensor]) -> None:
+    attempt, weights = run_trial(trial(strategy="whole network", units=(), fraction=0.0), discs(), start)
+    assert load(weights) == {}
+    assert (attempt.state, attempt.epochs_run, attempt.trainable_parameters, attempt.cut_at) == (
+        "completed",
+        0,
+        0,
+        None,
+    )
+    assert len(attempt.test_images) == 4
+    network = UNet(2)
+    network.load_state_dict(start)
+    data = discs()
+    chosen = [image.index for image in attempt.test_images]
+    with torch.inference_mode():
+        shown = network(torch.from_numpy(data.images[chosen])[:, None].float() / 255) >= 0
+    assert [image.predicted_pixels for image in attempt.test_images] == shown.sum(dim=(1, 2, 3)).tolist()
+
+
+def two_structures(images: int = 20) -> Dataset:
+    """Discs whose left halves are the first structure and whose right halves the second."""
+    data = discs(images)
+    right = np.arange(data.masks.shape[2]) >= 16
+    masks = np.where((data.masks > 0) & right, 2, data.masks).astype(np.uint8)
+    masks[::5] = np.where(masks[::5] == 2, 0, masks[::5])  # every fifth image lacks the second one
+    brighter = np.where(masks == 2, 250, data.images).astype(np.uint8)
+    return make_dataset(
+        name="two", provenance="", images=brighter, masks=masks, table=data.table, structures=("left", "right")
+    )
+
+
+def test_several_structures_are_told_apart_and_each_has_its_dice() -> None:
+    wanted = trial(width=8, classes=2, max_epochs=40, learning_rate=3e-3, start_weights=None)
+    attempt, _ = run_trial(wanted, two_structures(), None)
+    assert attempt.dice is not None
+    assert attempt.dice > 0.6
+    for image in attempt.test_images:
+        known = [value for value in image.class_dice if value is not None]
+        assert len(image.class_dice) == 2
+        assert image.dice == pytest.approx(np.mean(known))
+        masks = np.unpackbits(np.frombuffer(image.predicted_mask, dtype=np.uint8))[: 2 * 32 * 32].reshape(2, 32, 32)
+        assert not (masks[0] & masks[1]).any()
+        assert masks.sum() == image.predicted_pixels
+    assert any(None in image.class_dice for image in attempt.test_images) == any(
+        image.index % 5 == 0 for image in attempt.test_images
+    )
+
+
+def test_start_weights_of_one_structure_leave_the_output_of_several_to_be_learned(
+    start: dict[str, torch.Tensor],
+) -> None:
+    run_trial(trial(classes=2, max_epochs=1), two_structures(), start)
+    with pytest.raises(WeightsError, match="the output layer for 2 structures is new and must learn"):
+        run_trial(trial("contracting", classes=2, max_epochs=1), two_structures(), start)
+
+
+def test_what_is_left_of_the_old_task_is_measured_on_its_held_out_images(start: dict[str, torch.Tensor]) -> None:
+    old = discs(6, seed=9)
+    held_out = HeldOut(images=old.images, masks=old.masks)
+    learned, _ = run_trial(
+        trial(width=4, max_epochs=20, learning_rate=1e-2, start_weights=None), discs(), None, held_out=held_out
+    )
+    assert learned.kept_dice is not None
+    assert learned.kept_dice > 0.8
+    forgot, _ = run_trial(trial(units=(), fraction=0.0), discs(), start, held_out=held_out)
+    assert forgot.kept_dice is not None
+    assert forgot.kept_dice < 0.8
+
+
+def test_probabilities_are_counted_over_all_test_pixels(start: dict[str, torch.Tensor]) -> None:
+    attempt, _ = run_trial(trial(), discs(), start)
+    assert [part.low for part in attempt.calibration] == pytest.approx([number / 10 for number in range(10)])
+    assert sum(part.pixels for part in attempt.calibration) == 4 * 32 * 32
+    truth = discs().masks[[image.index for image in attempt.test_images]]
+    assert sum(part.positive_pixels for part in attempt.calibration) == truth.sum()
+    for part in attempt.calibration:
+        assert part.low * part.pixels <= part.probability_sum + 1e-6 <= (part.low + 0.1) * part.pixels + 1e-3
+
+
+def test_outlines_are_measured_at_the_sources_size(start: dict[str, torch.Tensor]) -> None:
+    data = discs()
+    pixels, _ = run_trial(trial(width=4, max_epochs=10, learning_rate=1e-2, start_weights=None), data, None)
+    known = make_dataset(
+        name="d", provenance="", images=data.images, masks=data.masks, table=data.table.assign(spacing_mm=0.5)
+    )
+    mm, _ = run_trial(trial(width=4, max_epochs=10, learning_rate=1e-2, start_weights=None), known, None)
+    assert (pixels.hd95_unit, mm.hd95_unit) == ("source pixels", "mm")
+    assert mm.hd95 is not None
+    assert pixels.hd95 is not None
+    assert mm.hd95 == pytest.approx(0.5 * pixels.hd95)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from engine.architectures import STRATEGIES
-from engine.config.checks import Mistake, check, parsed_strategies
+from engine.config.checks import Mistake, check, default_strategies, has_known_units, parse, parsed_strategies
 from engine.config.reading import OFF_WORDS, ON_WORDS, Key, Reading, wrong_type
 from engine.config.reference import Field, describe, settings_markdown
 from engine.errors import StudyFileError
@@ -78,8 +77,10 @@ def loads(text: str, source: str = "study file") -> Study:
         raise StudyFileError(
             [f"{source}:{line}: {_one_line(text)}" if line else f"{source}: {_one_line(text)}" for line, text in lines]
         )
-    chosen = [strategy.name for strategy in parsed_strategies(study)] or list(STRATEGIES[study.model.name])
-    return replace(study, strategies=tuple(chosen))
+    if not has_known_units(study):
+        return study
+    chosen = [strategy.name for strategy in parsed_strategies(study)] or default_strategies(study)
+    return replace(study, strategies=tuple(chosen), reference=parse(study, study.reference).name)
 
 
 def dump(study: Study) -> str:
@@ -139,7 +140,8 @@ def _plain(value: Any) -> Any:
         return mapping
     if isinstance(value, tuple):
         sequence = CommentedSeq([_plain(item) for item in value])
-        sequence.fa.set_flow_style()
+        if not any(is_dataclass(item) for item in value):
+            sequence.fa.set_flow_style()
         return sequence
     if isinstance(value, str):
         is_word = re.fullmatch(r"[A-Za-z][A-Za-z0-9_/ -]*[A-Za-z0-9]", value, re.ASCII)

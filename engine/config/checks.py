@@ -2,16 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import isfinite
 
-from engine.architectures import Strategy, parse_strategy
+from engine.architectures import STRATEGIES, UNITS, Strategy, parse_strategy
 from engine.config.reading import Key, dotted
 from engine.errors import StrategyError
 from engine.splits import FULL_POOL_TOLERANCE, full_pool_percent
-from engine.study_settings import Study
+from engine.study_settings import Study, start_name
 
+OWN_NETWORK = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}", re.ASCII)
 LARGEST_WIDTH = 256
 LARGEST_SEED = 2**63 - 1
@@ -32,12 +34,32 @@ class Mistake:
 
 def check(study: Study) -> list[Mistake]:
     """Every mistake of `study`, in the order of its fields; empty where it can be planned."""
-    return [*_name(study), *_model(study), *_data(study), *_axes(study), *_folds(study), *_training(study)]
+    checks = (_name, _model, _data, _start_weights, _encoder, _axes, _folds, _training, _gradual)
+    return [mistake for part in checks for mistake in part(study)]
 
 
 def parsed_strategies(study: Study) -> list[Strategy]:
     """The strategies of `study`, in its order. Raises StrategyError at the first unknown one."""
-    return [parse_strategy(text, study.model.name) for text in study.strategies]
+    return [parse(study, text) for text in study.strategies]
+
+
+def has_known_units(study: Study) -> bool:
+    """Whether strategies can be read without building the network: those of one of ours, or with its units named."""
+    return study.model.name in UNITS or bool(study.model.units)
+
+
+def default_strategies(study: Study) -> list[str]:
+    """The strategies of a study that names none: the paper's thirteen; of another network whole, each unit, scratch."""
+    if study.model.name in STRATEGIES:
+        return list(STRATEGIES[study.model.name])
+    units = [parse(study, unit).name for unit in study.model.units]
+    return list(dict.fromkeys(["whole network", *units, "from scratch"]))
+
+
+def parse(study: Study, text: str) -> Strategy:
+    """The strategy that `text` names for the study's network. Raises StrategyError with the known names."""
+    units = tuple(study.model.units)
+    return parse_strategy(text, study.model.name, units) if units else parse_strategy(text, study.model.name)
 
 
 def _name(study: Study) -> Iterator[Mistake]:
@@ -50,6 +72,20 @@ def _name(study: Study) -> Iterator[Mistake]:
 
 
 def _model(study: Study) -> Iterator[Mistake]:
+    name, units = study.model.name, study.model.units
+    if name not in UNITS and not OWN_NETWORK.fullmatch(name):
+        near = get_close_matches(name.lower(), UNITS, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        yield Mistake(
+            key=("model", "name"),
+            text=f"'model.name' is '{name}'; {hint}expected 'unet', or 'package.module:build' for your own network",
+        )
+    if units and name in UNITS:
+        yield Mistake(
+            key=("model", "units"),
+            text=f"'model.units' has no use with '{name}', whose units are known; remove it",
+            needs=(("model", "name"),),
+        )
     yield from _between(("model", "width"), study.model.width, 1, LARGEST_WIDTH)
     size = study.model.image_size
     if not 32 <= size <= 2048 or size % IMAGE_SIZE_STEP:
@@ -61,7 +97,7 @@ def _model(study: Study) -> Iterator[Mistake]:
 
 
 def _data(study: Study) -> Iterator[Mistake]:
-    data, start = study.data, study.start_weights
+    data = study.data
     if data.kind == "simulated":
         least = max(2, study.folds.of)
         if data.images < least:
@@ -71,26 +107,64 @@ def _data(study: Study) -> Iterator[Mistake]:
                 needs=(("folds", "of"),),
             )
         if data.folder is not None:
-            yield _unused("data", "folder", "simulated", "folder")
+            yield _unused(("data",), "folder", "simulated", "folder")
     yield from _seed(("data", "seed"), data.seed)
-    if not data.mask.strip():
-        yield Mistake(key=("data", "mask"), text="'data.mask' is empty; expected the name of a manifest column")
-    for column, values in data.where.items():
-        yield from _unique(("data", "where", column), values)
-    for needed in ("folder", "file"):
-        given = getattr(start, needed)
-        if start.kind == needed and given is None:
+    yield from _columns(("data",), data.mask, data.where)
+
+
+def _columns(section: Key, mask: Sequence[str], where: Mapping[str, Sequence[str]]) -> Iterator[Mistake]:
+    yield from _unique((*section, "mask"), mask)
+    for place, column in enumerate(mask):
+        if not column.strip():
+            key = (*section, "mask", place)
+            yield Mistake(key=key, text=f"'{dotted(key)}' is empty; expected the name of a manifest column")
+    for column, values in where.items():
+        yield from _unique((*section, "where", column), values)
+
+
+def _start_weights(study: Study) -> Iterator[Mistake]:
+    first: dict[str, int] = {}
+    for place, start in enumerate(study.start_weights):
+        section: Key = ("start_weights", place)
+        for needed in ("folder", "file"):
+            given = getattr(start, needed)
+            # With `where`, start weights can come from other rows of the study's own folder.
+            own = needed == "folder" and bool(start.where) and study.data.kind == "folder"
+            if start.kind == needed and given is None and not own:
+                yield Mistake(
+                    key=(*section, "kind"),
+                    text=f"'start_weights.kind' is '{needed}', but no {needed} is named; add 'start_weights.{needed}'",
+                    needs=((*section, needed), (*section, "where")),
+                )
+            if start.kind != needed and given is not None:
+                yield _unused(section, needed, start.kind, needed)
+        if start.where and start.kind != "folder":
+            yield _unused(section, "where", start.kind, "folder")
+        yield from _columns(section, start.mask, start.where)
+        yield from _at_least((*section, "images"), start.images, 10)
+        yield from _seed((*section, "seed"), start.seed)
+        yield from _at_least((*section, "batches"), start.batches, 1)
+        yield from _at_least((*section, "batch_size"), start.batch_size, 1)
+        name = start_name(start)
+        if name in first:
             yield Mistake(
-                key=("start_weights", "kind"),
-                text=f"'start_weights.kind' is '{needed}', but no {needed} is named; add 'start_weights.{needed}'",
-                needs=(("start_weights", needed),),
+                key=section,
+                text=f"'start_weights' has two sections called '{name}'; give each a 'name' of its own",
             )
-        if start.kind != needed and given is not None:
-            yield _unused("start_weights", needed, start.kind, needed)
-    yield from _at_least(("start_weights", "images"), start.images, 10)
-    yield from _seed(("start_weights", "seed"), start.seed)
-    yield from _at_least(("start_weights", "batches"), start.batches, 1)
-    yield from _at_least(("start_weights", "batch_size"), start.batch_size, 1)
+        first.setdefault(name, place)
+
+
+def _encoder(study: Study) -> Iterator[Mistake]:
+    if not study.encoder.name.strip():
+        yield Mistake(key=("encoder", "name"), text="'encoder.name' is empty; expected an encoder such as 'resnet18'")
+    for place, text in enumerate(study.strategies if study.encoder.weights is None else ()):
+        if "frozen encoder" in text.lower():
+            yield Mistake(
+                key=("strategies", place),
+                text=f"'strategies' has '{text}', but no weights for the encoder, which would stay random; add "
+                "'encoder: {weights: FILE}'",
+                needs=(("encoder", "weights"),),
+            )
 
 
 def _axes(study: Study) -> Iterator[Mistake]:
@@ -113,19 +187,42 @@ def _axes(study: Study) -> Iterator[Mistake]:
                 key=("learning_rates", place),
                 text=f"'learning_rates' has {rate:g}; expected a number above 0, such as 1e-4",
             )
+    yield from _rate_search(study)
     yield from _unique(("seeds",), study.seeds)
     for place, seed in enumerate(study.seeds):
         yield from _seed(("seeds", place), seed)
 
 
+def _rate_search(study: Study) -> Iterator[Mistake]:
+    search = study.rate_search
+    if search is None:
+        return
+    if not (0 < search.low < search.high and isfinite(search.high)):
+        yield Mistake(
+            key=("rate_search", "low"),
+            text=f"'rate_search' runs from {search.low:g} to {search.high:g}; expected 0 < low < high",
+            needs=(("rate_search", "high"),),
+        )
+    if search.draws <= len(study.learning_rates):
+        yield Mistake(
+            key=("rate_search", "draws"),
+            text=f"'rate_search.draws' is {search.draws}; expected more than the {len(study.learning_rates)} of "
+            "'learning_rates', which are tried first",
+            needs=(("learning_rates",),),
+        )
+    yield from _seed(("rate_search", "seed"), search.seed)
+
+
 def _strategies(study: Study) -> Iterator[Mistake]:
+    if not has_known_units(study):
+        return
     first_text: dict[str, str] = {}
     for place, text in enumerate(study.strategies):
         key = ("strategies", place)
         try:
-            strategy = parse_strategy(text, study.model.name)
+            strategy = parse(study, text)
         except StrategyError as error:
-            yield Mistake(key=key, text=_as_list(text, study.model.name) or "; ".join(error.problems))
+            yield Mistake(key=key, text=_as_list(text, study) or "; ".join(error.problems))
             continue
         if strategy.name in first_text:
             earlier = first_text[strategy.name]
@@ -134,14 +231,20 @@ def _strategies(study: Study) -> Iterator[Mistake]:
             )
             yield Mistake(key=key, text=f"'strategies' has {both}; remove one of them")
         first_text.setdefault(strategy.name, text)
+    try:
+        parse(study, study.reference)
+    except StrategyError as error:
+        yield Mistake(key=("reference",), text=f"'reference': {'; '.join(error.problems)}", needs=(("model", "name"),))
+    if not 0 < study.margin < 1:
+        yield Mistake(key=("margin",), text=f"'margin' is {study.margin:g}; expected a Dice between 0 and 1, as 0.01")
 
 
-def _as_list(text: str, model: str) -> str | None:
+def _as_list(text: str, study: Study) -> str | None:
     """The line for `contracting, expanding` written without brackets."""
     parts = [part.strip() for part in text.split(",")]
     try:
         for part in parts:
-            parse_strategy(part, model)
+            parse(study, part)
     except StrategyError:
         return None
     return f"'strategies' has '{text}', which is several; write [{', '.join(parts)}]"
@@ -166,6 +269,7 @@ def _training(study: Study) -> Iterator[Mistake]:
     yield from _at_least(("training", "batch_size"), training.batch_size, 1)
     yield from _at_least(("training", "patience"), training.patience, 1)
     yield from _between(("training", "max_epochs"), training.max_epochs, 1, 200)
+    yield from _at_least(("training", "unfreeze_every"), training.unfreeze_every, 1)
     if training.batches_per_epoch is not None:
         yield from _at_least(("training", "batches_per_epoch"), training.batches_per_epoch, 1)
     if training.augmentation is not None:
@@ -185,11 +289,26 @@ def _training(study: Study) -> Iterator[Mistake]:
         )
 
 
-def _unused(section: str, name: str, kind: str, other: str) -> Mistake:
+def _gradual(study: Study) -> Iterator[Mistake]:
+    training, units = study.training, UNITS.get(study.model.name, tuple(study.model.units))
+    last = 1 + (len(units) - 1) * training.unfreeze_every
+    if last > training.max_epochs and any("gradual" in text.lower() for text in study.strategies):
+        fits = (training.max_epochs - 1) // max(1, len(units) - 1)
+        remedy = f"write 'unfreeze_every: {fits}', or add epochs" if fits else f"it takes {len(units)} epochs at least"
+        yield Mistake(
+            key=("training", "unfreeze_every"),
+            text=f"'training.unfreeze_every' is {training.unfreeze_every}, so the first block begins to learn in epoch "
+            f"{last}, after 'training.max_epochs' {training.max_epochs}; {remedy}",
+            needs=(("training", "max_epochs"), ("strategies",)),
+        )
+
+
+def _unused(section: Key, name: str, kind: str, other: str) -> Mistake:
+    shown = dotted(section)
     return Mistake(
-        key=(section, name),
-        text=f"'{section}.{name}' has no use while '{section}.kind' is '{kind}'; remove it, or write 'kind: {other}'",
-        needs=((section, "kind"),),
+        key=(*section, name),
+        text=f"'{shown}.{name}' has no use while '{shown}.kind' is '{kind}'; remove it, or write 'kind: {other}'",
+        needs=((*section, "kind"),),
     )
 
 

@@ -36,6 +36,9 @@ _SYNTAX_REMEDIES = (
     (r"cannot start any token", "text that begins with this character must stand in quotes"),
 )
 
+_OPENS_A_SET = re.compile(r"(blocks|units|convolutions|lora)\s|smp u-net$", re.IGNORECASE)
+_GOES_ON = re.compile(r"\d|frozen encoder$", re.IGNORECASE)
+
 
 class Reading:
     """What a study file says: `tree` of plain values, `lines` of each key, `problems` with their lines.
@@ -115,6 +118,8 @@ class Reading:
         if optional and word in OFF_WORDS:
             # An amount that is off is none of it; nothing said leaves the choice to the machine.
             return 0.0 if inner is float and word in ("off", "no", "false") else None
+        if is_dataclass(section := _entry(inner)) and isinstance(section, type):
+            return self._sections(node, section, key)
         if get_origin(inner) is tuple:
             return self._list(node, key, word)
         if get_origin(inner) is dict:
@@ -142,6 +147,22 @@ class Reading:
         off = "'off', or " if optional else ""
         return self.problem(key, f"'{dotted(key)}' is {found}; expected {off}keys such as {example} indented under it")
 
+    def _sections(self, node: Node, settings: type, key: Key) -> Any:
+        """A list of sections; a single section stands for a list of one."""
+        items = node.value if isinstance(node, SequenceNode) else [node]
+        if not items:
+            return self.problem(key, f"'{dotted(key)}' is an empty list; leave it out, or give one section at least")
+        values = []
+        for place, item in enumerate(items):
+            here = (*key, place)
+            self.lines[here] = _line(item)
+            word = item.value.lower() if isinstance(item, ScalarNode) and item.style is None else None
+            value = self._optional_section(item, settings, here, word=word, optional=False)
+            if here in self.failed:
+                self.failed.add(key)
+            values.append(value)
+        return values
+
     def _list(self, node: Node, key: Key, word: str | None) -> Any:
         """A list; a single value stands for a list of one."""
         if isinstance(node, MappingNode):
@@ -160,8 +181,8 @@ class Reading:
     def _require_no_torn_blocks(self, items: Sequence[Any], key: Key) -> None:
         """`[blocks 1,2]` is two entries in YAML, and would silently be two other strategies."""
         for place, item in enumerate(items):
-            if item.style is None and re.match(r"blocks\s", item.value, re.IGNORECASE):
-                rest = takewhile(lambda later: later.style is None and later.value[0].isdigit(), items[place + 1 :])
+            if item.style is None and _OPENS_A_SET.match(item.value):
+                rest = takewhile(lambda later: later.style is None and _GOES_ON.match(later.value), items[place + 1 :])
                 text = ",".join([item.value, *(later.value for later in rest)])
                 if text != item.value:
                     advice = f'between [ ] a comma ends an entry; put it in quotes: "{text}"'
@@ -249,13 +270,19 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
     return next(argument for argument in arguments if argument is not NoneType), True
 
 
+def _entry(hint: Any) -> Any:
+    """Type of a list's entries; None for what is no list."""
+    return get_args(hint)[0] if get_origin(hint) is tuple else None
+
+
 def _places(settings: type, name: str, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Sections in which a key of this name is known."""
     found: list[tuple[str, ...]] = []
     for key, hint in get_type_hints(settings).items():
         inner, _ = _without_none(hint)
         found += [(*above, key)] if key == name else []
-        found += _places(inner, name, (*above, key)) if is_dataclass(inner) and isinstance(inner, type) else []
+        section = _entry(inner) or inner
+        found += _places(section, name, (*above, key)) if is_dataclass(section) and isinstance(section, type) else []
     return found
 
 

@@ -28,7 +28,7 @@ class Field:
     choices: tuple[str, ...]
     """The words that may stand, where they are few."""
     section: type | None
-    """Settings class of the keys below, where this key opens a section."""
+    """Settings class of the keys below, where this key opens a section or a list of them."""
     required: bool
     """True where there is no default."""
     default: Any
@@ -48,6 +48,7 @@ def describe(settings: type) -> list[Field]:
         hint = hints[field.name]
         optional = NoneType in get_args(hint)
         inner = next(part for part in get_args(hint) if part is not NoneType) if optional else hint
+        entry = get_args(inner)[0] if get_origin(inner) is tuple else inner
         made = field.default_factory() if field.default_factory is not MISSING else field.default
         described.append(
             Field(
@@ -56,7 +57,7 @@ def describe(settings: type) -> list[Field]:
                 hint=inner,
                 optional=optional,
                 choices=tuple(get_args(inner)) if get_origin(inner) is Literal else (),
-                section=inner if is_dataclass(inner) and isinstance(inner, type) else None,
+                section=entry if is_dataclass(entry) and isinstance(entry, type) else None,
                 required=made is MISSING,
                 default=None if made is MISSING else made,
             )
@@ -75,7 +76,8 @@ def _rows(settings: type, above: str) -> list[str]:
     for field in describe(settings):
         doc = field.doc.replace("|", "\\|")
         if field.section is not None:
-            rows.append(f"| **`{above}{field.name}`** | | {doc} |")
+            default = "off" if field.optional and field.default is None else ""
+            rows.append(f"| **`{above}{field.name}`** | {default} | {doc} |")
             rows += _rows(field.section, f"{above}{field.name}.")
         else:
             key = f"{above}{field.name}"

@@ -7,7 +7,7 @@ united. The archive names no patients, so groups are unknown.
 import re
 from pathlib import Path
 
-from engine.datasets.listing import Entry, Listing, files_of, folders_of
+from engine.datasets.listing import Entry, Listing, MaskFile, files_of, folders_of
 from engine.images import image_suffix, is_image_name
 
 LAYOUT = "BUSI archive"
@@ -42,7 +42,7 @@ def list_images(folder: Path) -> Listing:
                 Entry(
                     place=f"{label}/{name}",
                     image=f"{label}/{name}",
-                    masks=tuple(masks.pop(stem, ())),
+                    masks=tuple(MaskFile(file=file) for file in masks.pop(stem, ())),
                     without_mask=f"{label}/{name}: has no mask '{stem}_mask.png'; expected beside the image",
                     label=label,
                 )

@@ -2,7 +2,7 @@
 
     cache/data/<fingerprint>/images.npy, masks.npy    arrays, opened as memory maps
                              <sha-256>.parquet        tables: the same images can carry other labels
-                             about.json               name, provenance and table last opened with them
+                             about.json               name, provenance, structures and table last opened with them
     cache/data/index/<key>.json                       from a source as it was (files, sizes, times, settings) to these
 
 Everything is written aside and renamed. What does not add up is made again, never trusted.
@@ -26,14 +26,25 @@ import PIL
 
 import engine.images
 import engine.simulator
-from engine.datasets import busi, class_folders, dataset, folder, hc18, layouts, listing, manifest, simulated
-from engine.datasets.dataset import COLUMNS, Dataset, make_dataset
+from engine.datasets import (
+    busi,
+    class_folders,
+    dataset,
+    folder,
+    hc18,
+    layouts,
+    listing,
+    manifest,
+    simulated,
+    structures,
+)
+from engine.datasets.dataset import COLUMNS, ONE_STRUCTURE, Dataset, make_dataset
 from engine.datasets.folder import read_folder
 from engine.datasets.simulated import simulated_dataset
 from engine.errors import DataError
 from engine.study_settings import DataSettings
 
-_FOLDER_READERS = (engine.images, busi, class_folders, dataset, folder, hc18, layouts, listing, manifest)
+_FOLDER_READERS = (engine.images, busi, class_folders, dataset, folder, hc18, layouts, listing, manifest, structures)
 _SIMULATED_MAKERS = (engine.simulator, dataset, simulated)
 
 
@@ -45,6 +56,8 @@ class _About:
     provenance: str
     table: str
     """SHA-256 of the table's file, which is its name."""
+    structures: Sequence[str] = ONE_STRUCTURE
+    """Names of the structures; caches from before there were several do not say them."""
 
 
 def open_dataset(
@@ -90,7 +103,9 @@ def load_cached(fingerprint: str, cache: Path) -> Dataset:
 
 def _make(settings: DataSettings, image_size: int, progress: Callable[[int, int], None] | None) -> Dataset:
     if settings.kind == "simulated":
-        return simulated_dataset(images=settings.images, image_size=image_size, seed=settings.seed)
+        return simulated_dataset(
+            images=settings.images, image_size=image_size, seed=settings.seed, scanner=settings.scanner
+        )
     return read_folder(
         _folder(settings), image_size=image_size, mask=settings.mask, where=settings.where, progress=progress
     )
@@ -105,7 +120,13 @@ def _folder(settings: DataSettings) -> Path:
 def _source_key(settings: DataSettings, image_size: int) -> str:
     """SHA-256, hex, of all that decides what a source gives: its files as they are now, settings, and our code."""
     if settings.kind == "simulated":
-        source: object = [settings.images, settings.seed, _code_digest(_SIMULATED_MAKERS), np.__version__]
+        source: object = [
+            settings.images,
+            settings.seed,
+            settings.scanner,
+            _code_digest(_SIMULATED_MAKERS),
+            np.__version__,
+        ]
     else:
         source = [
             _files(_folder(settings).resolve()),
@@ -160,6 +181,7 @@ def _find(index: Path, data: Path) -> Dataset | None:
         images=loaded.images,
         masks=loaded.masks,
         table=loaded.table,
+        structures=loaded.structures,
     )
     return loaded if again.fingerprint == fingerprint else None
 
@@ -177,8 +199,18 @@ def _load(fingerprint: str, about: _About, data: Path) -> Dataset:
     if not fits or images.dtype != np.uint8 or masks.dtype != np.uint8:
         raise ValueError("arrays and table do not fit")
     return Dataset(
-        name=about.name, provenance=about.provenance, images=images, masks=masks, table=table, fingerprint=fingerprint
+        name=about.name,
+        provenance=about.provenance,
+        images=images,
+        masks=masks,
+        table=table,
+        fingerprint=fingerprint,
+        structures=tuple(about.structures),
     )
+
+
+def _about(dataset: Dataset, table: str) -> _About:
+    return _About(name=dataset.name, provenance=dataset.provenance, table=table, structures=dataset.structures)
 
 
 def _keep(made: Dataset, data: Path) -> _About:
@@ -186,7 +218,7 @@ def _keep(made: Dataset, data: Path) -> _About:
     buffer = io.BytesIO()
     made.table.to_parquet(buffer, index=False)
     table = buffer.getvalue()
-    about = _About(name=made.name, provenance=made.provenance, table=hashlib.sha256(table).hexdigest())
+    about = _about(made, hashlib.sha256(table).hexdigest())
     data.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=data))
     try:
@@ -212,9 +244,8 @@ def _keep(made: Dataset, data: Path) -> _About:
 
 
 def _remember(opened: Dataset, index: Path, data: Path) -> None:
-    """Lets `load_cached` give the name and table that the data were last opened with."""
-    kept = json.loads(index.read_bytes())
-    about = _About(name=opened.name, provenance=opened.provenance, table=kept["table"])
+    """Lets `load_cached` give the name, table and structures that the data were last opened with."""
+    about = _about(opened, json.loads(index.read_bytes())["table"])
     path = data / opened.fingerprint / "about.json"
     content = json.dumps(vars(about)).encode()
     if not path.is_file() or path.read_bytes() != content:

@@ -1,102 +1,32 @@
 """What a folder of images holds, and everything that is wrong with it: `whichlayers check FOLDER`."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from engine.datasets.folder import Decoded, decode
 from engine.datasets.layouts import list_folder
-from engine.datasets.listing import Entry, Listing, counting_order, mask_problems
+from engine.datasets.listing import Entry, Listing, counting_order, in_short, mask_problems, some
 from engine.datasets.lookalikes import NEAR_BITS, NearDuplicate, near_duplicates, perceptual_hash
+from engine.datasets.report import CheckReport, Spread, StructureFound
+from engine.datasets.structures import MASK
 from engine.errors import DataError
 
 FEW_GROUPS = 5
 """Fewer groups than the paper's folds: some folds would have no test set of their own."""
 CONFOUNDED = 0.5
 """Cramér's V of label and scanner from which they are called mixed up (0: independent, 1: one tells the other)."""
-SHOWN = 10
-"""Rows shown of a long table; `--json` holds all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """Smallest, middle and largest of some numbers."""
-
-    minimum: float
-    median: float
-    maximum: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckReport:
-    """What was found in a folder of images."""
-
-    folder: str
-    """Name of the folder."""
-    layout: str = ""
-    """How the files lie; "" where that is unknown."""
-    images: int = 0
-    """Images found."""
-    readable: int = 0
-    """Images that could be read, with their masks."""
-    classes: Mapping[str, int] = field(default_factory=dict)
-    """Images per class; "" where the class is unknown."""
-    groups: Mapping[str, int] = field(default_factory=dict)
-    """Images per patient, study or clip."""
-    scanners: Mapping[str, int] = field(default_factory=dict)
-    """Images per scanner."""
-    splits: Mapping[str, int] = field(default_factory=dict)
-    """Images per set of the data's authors."""
-    width: Spread | None = None
-    """Widths in pixels."""
-    height: Spread | None = None
-    """Heights in pixels."""
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    """Images per size (`width x height`), most frequent first."""
-    masks: int = 0
-    """Images that come with a mask."""
-    mask_percent: Spread | None = None
-    """Percent of an image's pixels on the structure, over images whose mask is not empty."""
-    empty_masks: tuple[str, ...] = ()
-    """Images with a mask without structure."""
-    near_duplicates: tuple[NearDuplicate, ...] = ()
-    """Pairs that look alike, those across groups first; at most 1,000."""
-    near_duplicate_pairs: int = 0
-    """How many such pairs there are."""
-    problems: tuple[str, ...] = ()
-    """One line per mistake: file, what, remedy."""
-    notes: tuple[str, ...] = ()
-    """One line per thing that is allowed but should be known."""
-
-    @property
-    def exit_code(self) -> int:
-        """2 where there are problems, else 0."""
-        return 2 if self.problems else 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values that `json` can write."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return plain
-
-    def render(self, console: Console) -> None:
-        """Prints tables that are readable at a glance, then notes, then problems, a line each."""
-        _render(self, console)
 
 
 def check(
     folder: str | Path,
     *,
-    mask: str = "mask",
+    mask: str | Sequence[str] = MASK,
     where: Mapping[str, Sequence[str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
@@ -117,7 +47,7 @@ def check(
     measured: list[_Measured] = []
     for number, entry in enumerate(listing.entries):
         try:
-            found = _measure(decode(root, entry))
+            found = _measure(decode(root, entry), len(listing.structures))
         except DataError as error:
             problems.extend(error.problems)
         else:
@@ -148,12 +78,15 @@ def check(
         sizes=dict(Counter(f"{found.width} x {found.height}" for found in measured).most_common()),
         masks=sum(bool(entry.masks) for entry in listing.entries),
         mask_percent=_spread([found.mask_percent for found in measured if found.mask_percent]),
+        structures=_structures(listing, measured),
+        overlap_images=sum(bool(found.overlap) for found in measured),
+        overlap_pixels=sum(found.overlap for found in measured),
         empty_masks=tuple(
             entry.image for entry, found in zip(entries, measured, strict=True) if found.mask_percent == 0
         ),
         near_duplicates=pairs,
         near_duplicate_pairs=count,
-        problems=tuple(problems),
+        problems=in_short(problems),
         notes=(*listing.notes, *_notes(listing, entries, measured, pairs, count)),
     )
 
@@ -165,21 +98,46 @@ class _Measured:
     width: int
     height: int
     mask_percent: float | None
+    structure_percent: tuple[float, ...]
+    """By structure; empty where there is no mask."""
+    overlap: int
     digest: str
     perceptual_hash: int
     was_scaled: bool
 
 
-def _measure(decoded: Decoded) -> _Measured:
+def _measure(decoded: Decoded, structures: int) -> _Measured:
     height, width = decoded.pixels.shape
+    percent: list[float] = []
+    if decoded.mask is not None:
+        percent = [100 * float(np.mean(decoded.mask == number)) for number in range(1, structures + 1)]
     return _Measured(
         width=width,
         height=height,
-        mask_percent=None if decoded.mask is None else 100 * float(np.mean(decoded.mask)),
+        mask_percent=None if decoded.mask is None else 100 * float(np.mean(decoded.mask > 0)),
+        structure_percent=tuple(percent),
+        overlap=decoded.overlap,
         digest=decoded.digest,
         perceptual_hash=perceptual_hash(decoded.pixels),
         was_scaled=decoded.scaled_range is not None,
     )
+
+
+def _structures(listing: Listing, measured: Sequence[_Measured]) -> tuple[StructureFound, ...]:
+    found: list[StructureFound] = []
+    for place, (structure, absent) in enumerate(zip(listing.structures, listing.absent(), strict=True)):
+        percent = [image.structure_percent[place] for image in measured if image.structure_percent]
+        outlined = [value for value in percent if value]
+        found.append(
+            StructureFound(
+                name=structure.name,
+                column=structure.column,
+                images=len(outlined),
+                absent=absent,
+                percent=_spread(outlined),
+            )
+        )
+    return tuple(found)
 
 
 def _spread(values: Sequence[int] | Sequence[float]) -> Spread | None:
@@ -230,24 +188,44 @@ def _notes(
         assumed = sum(not entry.masks and entry.is_normal for entry in listing.entries)
         if assumed:
             notes.append(f"{assumed} images labelled normal have no mask file; their masks are taken as empty")
+        notes.extend(_structure_notes(listing, entries, measured))
         full = [entry.image for entry, found in zip(entries, measured, strict=True) if found.mask_percent == 100]
         if full:
-            notes.append(f"{len(full)} masks cover the whole image: {_some(full)}")
+            notes.append(f"{len(full)} masks cover the whole image: {some(full)}")
     scaled = [entry.image for entry, found in zip(entries, measured, strict=True) if found.was_scaled]
     if scaled:
-        notes.append(f"{len(scaled)} images deeper than 8 bits, each scaled by its own range: {_some(scaled)}")
+        notes.append(f"{len(scaled)} images deeper than 8 bits, each scaled by its own range: {some(scaled)}")
     notes.extend(_group_notes(listing.entries))
     across = [pair for pair in pairs if pair.across_groups]
     if across:
         notes.append(
             f"{len(across)} near-duplicate pairs lie in different groups and would leak between training and test: "
-            + _some([f"{pair.first} and {pair.second} ({pair.bits} bits of 64)" for pair in across])
+            + some([f"{pair.first} and {pair.second} ({pair.bits} bits of 64)" for pair in across])
             + "; give both the same group"
         )
     if pair_count > len(across):
         where = "in the same group" if entries and all(entry.group for entry in entries) else "without known groups"
         notes.append(f"{pair_count - len(across)} near-duplicate pairs {where} (at most {NEAR_BITS} bits of 64 apart)")
     notes.extend(_confounding_notes(listing.entries))
+    return notes
+
+
+def _structure_notes(listing: Listing, entries: Sequence[Entry], measured: Sequence[_Measured]) -> list[str]:
+    if len(listing.structures) < 2:
+        return []
+    notes = [
+        f"{absent} images have no mask in column '{structure.column}' but one of another structure; "
+        f"{structure.name} is taken as absent there"
+        for structure, absent in zip(listing.structures, listing.absent(), strict=True)
+        if absent
+    ]
+    shared = [entry.image for entry, found in zip(entries, measured, strict=True) if found.overlap]
+    if shared:
+        pixels = sum(found.overlap for found in measured)
+        notes.append(
+            f"structures overlap in {len(shared)} images ({pixels:,} pixels), which go to the later one named: "
+            + some(shared)
+        )
     return notes
 
 
@@ -269,7 +247,7 @@ def _group_notes(entries: Sequence[Entry]) -> list[str]:
             sets.setdefault(entry.group, set()).add(entry.split)
     torn = sorted(group for group, names in sets.items() if len(names) > 1)
     if torn:
-        notes.append(f"{len(torn)} groups stand in several sets of the column 'split': {_some(torn)}")
+        notes.append(f"{len(torn)} groups stand in several sets of the column 'split': {some(torn)}")
     return notes
 
 
@@ -297,87 +275,3 @@ def cramers_v(counts: np.ndarray) -> float:
     expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0, keepdims=True) / total
     chi_square = float(((counts - expected) ** 2 / expected).sum())
     return float(np.sqrt(chi_square / (total * (min(counts.shape) - 1))))
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _render(report: CheckReport, console: Console) -> None:
-    # File names may hold square brackets, which rich would read as markup: everything goes through Text.
-    layout = f" · {report.layout}" if report.layout else ""
-    console.print(Text(f"{report.folder}{layout} · {report.images} images", style="bold"), soft_wrap=True)
-    if report.images:
-        console.print(_facts(report))
-        for title, counts in (
-            ("class", report.classes),
-            ("group", report.groups),
-            ("scanner", report.scanners),
-            ("split", report.splits),
-        ):
-            if set(counts) - {""}:
-                console.print(_count_table(title, counts))
-    if report.near_duplicates:
-        console.print(_pair_table(report))
-    for line in report.notes:
-        console.print(Text(f"note: {line}", style="yellow"), soft_wrap=True)
-    for line in report.problems:
-        console.print(Text(f"problem: {line}", style="red"), soft_wrap=True)
-    count = len(report.problems)
-    verdict = "no problems" if not count else f"{count} problem{'s' if count > 1 else ''}"
-    console.print(Text(verdict, style="bold red" if count else "bold green"))
-
-
-def _facts(report: CheckReport) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    named = {group: count for group, count in report.groups.items() if group}
-    rows = [
-        ("readable", f"{report.readable} of {report.images}"),
-        ("classes", str(len(set(report.classes) - {""}) or "unknown")),
-        ("groups", f"{len(named)}, of {min(named.values())} to {max(named.values())} images" if named else "unknown"),
-        ("scanners", str(len(set(report.scanners) - {""}) or "unknown")),
-        ("width", _spread_text(report.width, "px")),
-        ("height", _spread_text(report.height, "px")),
-        ("sizes", _some([f"{size} ({count})" for size, count in report.sizes.items()])),
-        ("masks", f"{report.masks} of {report.images}"),
-    ]
-    if report.masks:
-        rows.append(("mask covers", _spread_text(report.mask_percent, "%")))
-        rows.append(("empty masks", str(len(report.empty_masks))))
-    for name, value in rows:
-        table.add_row(Text(name, style="dim"), Text(value))
-    return table
-
-
-def _spread_text(spread: Spread | None, unit: str) -> str:
-    if spread is None:
-        return "none"
-    digits = ".1f" if unit == "%" else "g"
-    numbers = [format(value, digits) for value in (spread.minimum, spread.median, spread.maximum)]
-    return f"{numbers[0]} to {numbers[2]} {unit}, median {numbers[1]}"
-
-
-def _count_table(title: str, counts: Mapping[str, int]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column(title)
-    table.add_column("images", justify="right")
-    largest = sorted(counts.items(), key=lambda item: -item[1]) if len(counts) > SHOWN else list(counts.items())
-    for value, count in largest[:SHOWN]:
-        table.add_row(Text(value or "(unknown)"), str(count))
-    if len(counts) > SHOWN:
-        table.add_row(Text(f"{len(counts) - SHOWN} more", style="dim"), str(sum(n for _, n in largest[SHOWN:])))
-    return table
-
-
-def _pair_table(report: CheckReport) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, title=f"{report.near_duplicate_pairs} near-duplicate pairs", title_justify="left"
-    )
-    table.add_column("image")
-    table.add_column("looks like")
-    table.add_column("bits of 64", justify="right")
-    table.add_column("groups")
-    for pair in report.near_duplicates[:SHOWN]:
-        across = Text("different: leaks", style="red") if pair.across_groups else Text("same or unknown", style="dim")
-        table.add_row(Text(pair.first), Text(pair.second), str(pair.bits), across)
-    return table

@@ -23,6 +23,10 @@ COLUMNS = {
 """Columns of `Dataset.table`, a row per image; a manifest's further columns follow as text."""
 
 
+ONE_STRUCTURE = ("mask",)
+"""Names of structures where nobody has named one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Gray images with masks, resized to the network's square, and what is known of each."""
@@ -34,11 +38,13 @@ class Dataset:
     images: UInt8[np.ndarray, "image height width"]
     """Gray values, 0 to 255."""
     masks: UInt8[np.ndarray, "image height width"]
-    """1 on the structure, 0 elsewhere."""
+    """Number of the structure (1 for the first of `structures`), 0 elsewhere."""
     table: pd.DataFrame
     """A row per image with at least the columns of `COLUMNS`."""
     fingerprint: str
     """SHA-256, hex, of images, masks and groups: what decides the numbers of a trial."""
+    structures: tuple[str, ...] = ONE_STRUCTURE
+    """Names of what the masks outline, in the order of their numbers."""
 
     @property
     def has_groups(self) -> bool:
@@ -76,14 +82,20 @@ def make_dataset(
     images: UInt8[np.ndarray, "image height width"],
     masks: UInt8[np.ndarray, "image height width"],
     table: pd.DataFrame,
+    structures: tuple[str, ...] = ONE_STRUCTURE,
 ) -> Dataset:
     """A Dataset with its fingerprint; missing columns of `table` are filled with "" or NaN.
 
-    Raises DataError where the numbers of images, masks and rows differ.
+    Raises DataError where the numbers of images, masks and rows differ, or masks number more structures than named.
     """
     if not len(images) == len(masks) == len(table):
         raise DataError(
             f"{name}: {len(images)} images, {len(masks)} masks and {len(table)} rows; expected as many of each"
+        )
+    highest = int(masks.max(initial=0))
+    if highest > len(structures):
+        raise DataError(
+            f"{name}: masks number {highest} structures, but {len(structures)} are named ({', '.join(structures)})"
         )
     table = table.reset_index(drop=True)
     for column, kind in COLUMNS.items():
@@ -95,6 +107,15 @@ def make_dataset(
     digest.update(np.ascontiguousarray(images).data)
     digest.update(np.ascontiguousarray(masks).data)
     digest.update("\0".join(table["group"].astype(str)).encode())
+    if len(structures) > 1:
+        # The same masks are another task where a further structure could have been found and is not there.
+        digest.update(f"\0{len(structures)} structures".encode())
     return Dataset(
-        name=name, provenance=provenance, images=images, masks=masks, table=table, fingerprint=digest.hexdigest()
+        name=name,
+        provenance=provenance,
+        images=images,
+        masks=masks,
+        table=table,
+        fingerprint=digest.hexdigest(),
+        structures=structures,
     )

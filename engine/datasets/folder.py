@@ -12,9 +12,10 @@ from jaxtyping import UInt8
 from engine.datasets.dataset import Dataset, make_dataset
 from engine.datasets.hc18 import fill_outline
 from engine.datasets.layouts import list_folder
-from engine.datasets.listing import KNOWN_FIELDS, Entry, Listing, mask_problems
+from engine.datasets.listing import KNOWN_FIELDS, Entry, Listing, in_short, mask_problems
+from engine.datasets.structures import MASK, numbers_in, resize_labels, unite
 from engine.errors import DataError
-from engine.images import read_image, read_mask, resize_image, resize_mask
+from engine.images import read_image, read_mask, resize_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,10 @@ class Decoded:
     pixels: UInt8[np.ndarray, "height width"]
     """Gray values."""
     mask: UInt8[np.ndarray, "height width"] | None
-    """1 on the structure; all 0 for an image labelled normal without a mask file; None where there is no mask."""
+    """Number of the structure, 0 elsewhere; all 0 for an image labelled normal without a mask file; None where there
+    is no mask."""
+    overlap: int
+    """Pixels that several structures claim; the last of them has them."""
     scaled_range: tuple[float, float] | None
     """Lowest and highest value of a file deeper than 8 bits, scaled to 0 and 255."""
 
@@ -42,44 +46,51 @@ def decode(folder: Path, entry: Entry) -> Decoded:
         image = read_image(folder / entry.image, name=entry.image)
     except DataError as error:
         problems.extend(error.problems)
-    mask: UInt8[np.ndarray, "height width"] | None = None
-    for file in entry.masks:
+    parts: dict[int, UInt8[np.ndarray, "height width"]] = {}
+    for mask in entry.masks:
         try:
-            part = read_mask(folder / file, name=file)
+            part = read_mask(folder / mask.file, name=mask.file)
             if entry.mask_kind == "outline":
-                part = fill_outline(part, name=file)
+                part = fill_outline(part, name=mask.file)
         except DataError as error:
             problems.extend(error.problems)
             continue
         if image is not None and part.shape != image.pixels.shape:
             problems.append(
-                f"{file}: mask of {_size(part)} pixels for {entry.image} of {_size(image.pixels)}; "
+                f"{mask.file}: mask of {_size(part)} pixels for {entry.image} of {_size(image.pixels)}; "
                 "export both at the same size"
             )
             continue
         # Where the image itself is unreadable only the parts' own problems matter.
-        mask = part if mask is None or mask.shape != part.shape else mask | part
+        known = parts.get(mask.structure)
+        parts[mask.structure] = part if known is None or known.shape != part.shape else known | part
     if image is None or problems:
         raise DataError(problems)
-    if not entry.masks and entry.is_normal:
-        mask = np.zeros(image.pixels.shape, np.uint8)
-    return Decoded(pixels=image.pixels, mask=mask, scaled_range=image.scaled_range)
+    height, width = image.pixels.shape
+    labels, overlap = unite(parts, height, width)
+    return Decoded(
+        pixels=image.pixels,
+        mask=labels if parts or entry.is_normal else None,
+        overlap=overlap,
+        scaled_range=image.scaled_range,
+    )
 
 
 def read_folder(
     folder: str | Path,
     *,
     image_size: int,
-    mask: str = "mask",
+    mask: str | Sequence[str] = MASK,
     where: Mapping[str, Sequence[str]] | None = None,
     name: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """The folder's images and masks, stretched to `image_size` x `image_size`, with what is known of each.
 
-    `mask` is the manifest's column whose mask is learned, `where` keeps rows by column, `name` is shown on
-    pages (the folder's name where None), `progress` is called with (images read, images in all).
-    Raises DataError with a line for everything that is wrong with any file.
+    `mask` names the manifest's columns whose masks are learned (see `structures_of`): of one, masks hold 0 and 1; of
+    several, numbers in the order of the columns. A structure is absent where its cell is empty and another's is not.
+    `where` keeps rows by column, `name` is shown on pages (the folder's name where None), `progress` is called with
+    (images read, images in all). Raises DataError with a line for everything that is wrong with any file.
     """
     root = Path(folder).expanduser()
     listing = list_folder(root, mask=mask, where=where)
@@ -98,6 +109,7 @@ def read_folder(
     masks = np.zeros_like(images)
     sizes: list[tuple[int, int]] = []
     digests: set[str] = set()
+    overlaps: list[int] = []
     vanished = 0
     for number, entry in enumerate(listing.entries):
         try:
@@ -108,19 +120,33 @@ def read_folder(
             images[number] = resize_image(decoded.pixels, image_size)
             sizes.append((decoded.pixels.shape[0], decoded.pixels.shape[1]))
             digests.add(decoded.digest)
+            overlaps.append(decoded.overlap)
             if decoded.mask is not None:
-                masks[number] = resize_mask(decoded.mask, image_size)
-                vanished += bool(decoded.mask.any() and not masks[number].any())
+                masks[number] = resize_labels(decoded.mask, image_size)
+                vanished += len(numbers_in(decoded.mask) - numbers_in(masks[number]))
         if progress is not None:
             progress(number + 1, total)
     if problems:
-        raise DataError(problems)
+        raise DataError(in_short(problems))
+    heading = _source_heading(root / "SOURCE.md")
+    parts = [
+        f"{root.name}: {total} images ({listing.layout}){_where_text(where or {})}",
+        *([heading] if heading else []),
+        *_mask_facts(listing, overlaps),
+    ]
+    if listing.repeated:
+        parts.append(f"{listing.repeated} rows that repeat another left out")
+    if total > len(digests):
+        parts.append(f"{total - len(digests)} with the same pixels as another (`whichlayers check` names them)")
+    if vanished:
+        parts.append(f"{vanished} masks too small to be seen at {image_size} x {image_size}")
     return make_dataset(
         name=name or root.name,
-        provenance=_provenance(root, listing, twice=total - len(digests), vanished=vanished, image_size=image_size),
+        provenance="; ".join(parts),
         images=images,
         masks=masks,
         table=_table(listing, sizes),
+        structures=tuple(structure.name for structure in listing.structures),
     )
 
 
@@ -143,17 +169,31 @@ def _table(listing: Listing, sizes: Sequence[tuple[int, int]]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _provenance(root: Path, listing: Listing, *, twice: int, vanished: int, image_size: int) -> str:
-    """One line that pages show: what the images are, where they come from, and what a reader should know."""
-    parts = [f"{root.name}: {len(listing.entries)} images ({listing.layout})"]
-    heading = _source_heading(root / "SOURCE.md")
-    if heading:
-        parts.append(heading)
-    if twice:
-        parts.append(f"{twice} with the same pixels as another (`whichlayers check` names them)")
-    if vanished:
-        parts.append(f"{vanished} masks too small to be seen at {image_size} x {image_size}")
-    return "; ".join(parts)
+def _where_text(where: Mapping[str, Sequence[str]]) -> str:
+    """` where label is benign or malignant and scanner is A`; "" where every row is kept."""
+    wanted = {column: [values] if isinstance(values, str) else values for column, values in where.items()}
+    conditions = [f"{column} is {' or '.join(v or 'empty' for v in values)}" for column, values in wanted.items()]
+    return f" where {' and '.join(conditions)}" if conditions else ""
+
+
+def _mask_facts(listing: Listing, overlaps: Sequence[int]) -> list[str]:
+    """What a reader should know of the masks, beyond that there is one per image in the column `mask`."""
+    structures = listing.structures
+    if len(structures) == 1:
+        (only,) = structures
+        return [] if only.name == MASK else [f"structure {only.name} (column {only.column})"]
+    named = [f"{number} {structure.name}" for number, structure in enumerate(structures, start=1)]
+    facts = [f"structures {', '.join(named)}"]
+    facts.extend(
+        f"{structure.name} absent in {count} images"
+        for structure, count in zip(structures, listing.absent(), strict=True)
+        if count
+    )
+    if any(overlaps):
+        facts.append(
+            f"structures overlap in {sum(map(bool, overlaps))} images ({sum(overlaps):,} pixels, which go to the later)"
+        )
+    return facts
 
 
 def _source_heading(path: Path) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from scipy import ndimage
 
-from engine.datasets.listing import Entry, Listing, files_of
+from engine.datasets.listing import Entry, Listing, MaskFile, files_of
 from engine.errors import DataError
 from engine.images import is_image_name
 
@@ -56,7 +56,7 @@ def list_images(folder: Path) -> Listing:
             Entry(
                 place=prefix + name,
                 image=prefix + name,
-                masks=(prefix + annotation,) if annotation else (),
+                masks=(MaskFile(file=prefix + annotation),) if annotation else (),
                 mask_kind="outline",
                 without_mask=(
                     f"{prefix}{name}: has no annotation '{name.removesuffix('.png')}_Annotation.png'; "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.datasets import busi, class_folders, hc18, manifest
 from engine.datasets.listing import Listing, files_of, folders_of, keep_usable, keep_where
+from engine.datasets.structures import MASK, Structure, structures_of
 from engine.errors import DataError
 from engine.images import is_image_name
 
@@ -17,15 +18,18 @@ EXPECTED = (
 """The layouts that are known, for messages."""
 
 
-def list_folder(folder: Path, *, mask: str = "mask", where: Mapping[str, Sequence[str]] | None = None) -> Listing:
+def list_folder(
+    folder: Path, *, mask: str | Sequence[str] = MASK, where: Mapping[str, Sequence[str]] | None = None
+) -> Listing:
     """What the folder holds: its layout, images, problems and notes; no pixel is decoded.
 
-    Raises DataError where the folder cannot be read as any layout. What is wrong with single files becomes
-    `problems` of the listing.
+    Raises DataError where the folder cannot be read as any layout, or `mask` as structures (see `structures_of`).
+    What is wrong with single files becomes `problems` of the listing.
     """
+    structures = structures_of(mask)
     root = _readable_folder(folder)
     try:
-        listing = _list(root, mask)
+        listing = _list(root, structures)
     except OSError as error:
         name = Path(error.filename or root).name
         raise DataError(f"{root.name}: '{name}' cannot be read ({error.strerror}); allow reading it") from None
@@ -50,9 +54,9 @@ def _readable_folder(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _list(folder: Path, mask: str) -> Listing:
+def _list(folder: Path, structures: tuple[Structure, ...]) -> Listing:
     if manifest.matches(folder):
-        return manifest.list_images(folder, mask)
+        return manifest.list_images(folder, structures)
     if hc18.matches(folder):
         listing = hc18.list_images(folder)
     elif busi.matches(folder):
@@ -61,10 +65,14 @@ def _list(folder: Path, mask: str) -> Listing:
         listing = class_folders.list_images(folder)
     else:
         raise DataError(_unknown_layout(folder))
-    if mask != "mask":
-        problem = f"mask: no column '{mask}', since the layout '{listing.layout}' has one mask per image; leave it out"
-        return replace(listing, problems=(*listing.problems, problem))
-    return listing
+    why = f"since the layout '{listing.layout}' has one mask per image"
+    problems = [
+        f"mask: no column '{structure.column}', {why}; leave it out"
+        for structure in structures
+        if structure.column != MASK
+    ]
+    known = tuple(structure for structure in structures if structure.column == MASK)
+    return replace(listing, problems=(*listing.problems, *problems), structures=known)
 
 
 def _unknown_layout(folder: Path) -> str:

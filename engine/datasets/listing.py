@@ -1,15 +1,29 @@
 """What a folder of images holds before a pixel is decoded: one `Entry` per image, and what is wrong or worth saying."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from engine.datasets.structures import Structure
 from engine.errors import DataError
 
 KNOWN_FIELDS = ("label", "group", "scanner", "split")
 """What can be known of an image in every layout; `where` can filter by these and by a manifest's further columns."""
+# What `engine.images` says of a file whose whole format is refused: seldom said of one file alone.
+_FORMAT_PROBLEM = re.compile(r"(?P<file>.+?): (?P<what>a JPEG mask, .+|\S+ files \(\S+\) cannot be read yet; .+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskFile:
+    """One mask of an image."""
+
+    file: str
+    """Relative to the folder, with '/'."""
+    structure: int = 1
+    """Class number of what it outlines, 1 for the first structure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +34,8 @@ class Entry:
     """Where a message about this image points: `manifest.csv:4`, or the image's own name."""
     image: str
     """Image file, relative to the folder, with '/'."""
-    masks: tuple[str, ...]
-    """Mask files, relative to the folder, that are united; none where the image has no mask."""
+    masks: tuple[MaskFile, ...]
+    """Its masks, those of one structure to be united; none where the image has no mask."""
     mask_kind: Literal["filled", "outline"] = "filled"
     """`outline` where the file holds a closed line that is to be filled."""
     without_mask: str = ""
@@ -63,11 +77,22 @@ class Listing:
     """One line per thing that is allowed but should be known."""
     columns: tuple[str, ...] = KNOWN_FIELDS
     """Columns that `where` can filter by."""
+    structures: tuple[Structure, ...] = ()
+    """What is outlined, those left out whose column does not exist."""
+    repeated: int = 0
+    """Rows left out since they say again, word for word, what an earlier one says."""
 
     @property
     def has_masks(self) -> bool:
         """True where at least one image has a mask."""
         return any(entry.masks for entry in self.entries)
+
+    def absent(self) -> tuple[int, ...]:
+        """By structure how many images have a mask, but none of it."""
+        outlined = [{mask.structure for mask in entry.masks} for entry in self.entries if entry.masks]
+        return tuple(
+            sum(number not in numbers for numbers in outlined) for number in range(1, len(self.structures) + 1)
+        )
 
 
 def path_inside(folder: Path, relative: str, *, place: str) -> str:
@@ -123,10 +148,16 @@ def counting_order(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def did_you_mean(value: str, known: Sequence[str]) -> str:
-    """`; did you mean 'x'?` where a known name is close, else `; known: a, b, c` (at most twelve)."""
-    close = get_close_matches(value, known, n=1)
-    if close:
-        return f"; did you mean '{close[0]}'?"
+    """`; did you mean 'x' or 'y'?` where known names are close, else `; known: a, b, c` (at most twelve).
+
+    Close are names in other letter case, names that hold `value`, and names that differ in few letters.
+    """
+    plain = value.casefold()
+    folded = {name.casefold(): name for name in known}
+    holding = [name for name in sorted(folded, key=len) if plain == name or (len(plain) > 1 and plain in name)]
+    near = [f"'{folded[name]}'" for name in dict.fromkeys([*holding, *get_close_matches(plain, folded)])]
+    if near:
+        return f"; did you mean {' or '.join(near[:3])}?"
     shown = ", ".join(name or "''" for name in known[:12]) + (", ..." if len(known) > 12 else "")
     return f"; known: {shown or 'none'}"
 
@@ -158,32 +189,88 @@ def keep_where(listing: Listing, where: Mapping[str, Sequence[str]]) -> Listing:
 def keep_usable(listing: Listing, folder: Path) -> Listing:
     """The listing with only those entries that name files inside the resolved `folder`, each image once.
 
-    Every other entry becomes a problem of the listing. Paths come out in their plain form.
+    Every other entry becomes a problem of the listing, but an entry that says the same as an earlier one becomes a
+    note. Paths come out in their plain form.
     """
     problems = list(listing.problems)
     entries: list[Entry] = []
-    first_place: dict[str, str] = {}
+    first_entry: dict[str, Entry] = {}
+    repeated: list[str] = []
     for entry in listing.entries:
         plain: list[str] = []
-        for relative in (entry.image, *entry.masks):
+        for relative in (entry.image, *(mask.file for mask in entry.masks)):
             try:
                 plain.append(path_inside(folder, relative, place=entry.place))
             except DataError as error:
                 problems.extend(error.problems)
         if len(plain) < 1 + len(entry.masks):
             continue
-        image, *masks = plain
-        if image in first_place:
-            problems.append(f"{entry.place}: '{image}' is already named in {first_place[image]}; delete one of the two")
+        image, *files = plain
+        masks = tuple(replace(mask, file=file) for mask, file in zip(entry.masks, files, strict=True))
+        usable = replace(entry, image=image, masks=masks)
+        first = first_entry.setdefault(image, usable)
+        if first is not usable:
+            differing = _differing(first, usable)
+            if not differing:
+                repeated.append(entry.place)
+                continue
+            problems.append(
+                f"{entry.place}: '{image}' is already named in {first.place} with another {' and '.join(differing)}; "
+                "delete one of the two"
+            )
             continue
-        first_place[image] = entry.place
-        if image in masks:
+        if image in files:
             problems.append(f"{entry.place}: '{image}' is named as its own mask; name the mask file")
             continue
-        entries.append(replace(entry, image=image, masks=tuple(masks)))
-    return replace(listing, entries=tuple(entries), problems=tuple(problems))
+        twice = sorted(file for file in set(files) if files.count(file) > 1)
+        if twice:
+            problems.append(f"{entry.place}: '{twice[0]}' is the mask of two structures; name a mask file for each")
+            continue
+        entries.append(usable)
+    notes = list(listing.notes)
+    if repeated:
+        notes.append(f"{some(repeated)}: the same as an earlier row in every column, not used")
+    return replace(
+        listing,
+        entries=tuple(entries),
+        problems=tuple(problems),
+        notes=tuple(notes),
+        repeated=len(repeated),
+    )
+
+
+def _differing(first: Entry, again: Entry) -> list[str]:
+    """Columns in which two entries of one image differ."""
+    pairs = {"mask": (first.masks, again.masks), "pixel size": (str(first.spacing_mm), str(again.spacing_mm))}
+    pairs |= {column: (first.value(column), again.value(column)) for column in (*KNOWN_FIELDS, *first.further)}
+    return [column for column, (one, other) in pairs.items() if one != other]
 
 
 def mask_problems(listing: Listing) -> list[str]:
-    """A line for each image without a mask; an image labelled 'normal' may go without, as an empty mask."""
-    return [entry.without_mask for entry in listing.entries if not entry.masks and not entry.is_normal]
+    """A line for each image without a mask, and, of several structures, for each that no image has a mask of.
+
+    An image labelled 'normal' may go without, as an empty mask.
+    """
+    problems = [entry.without_mask for entry in listing.entries if not entry.masks and not entry.is_normal]
+    outlined = {mask.structure for entry in listing.entries for mask in entry.masks}
+    if len(listing.structures) > 1 and outlined:
+        problems.extend(
+            f"mask: none of the images has a mask in column '{structure.column}'; leave the column out"
+            for number, structure in enumerate(listing.structures, start=1)
+            if number not in outlined
+        )
+    return problems
+
+
+def in_short(problems: Sequence[str]) -> tuple[str, ...]:
+    """The lines, those of files in a format that cannot be used as one line per format: how many, and the first."""
+    lines: dict[str, list[str]] = {}
+    for line in problems:
+        wholesale = _FORMAT_PROBLEM.fullmatch(line)
+        lines.setdefault(wholesale["what"] if wholesale else line, []).append(wholesale["file"] if wholesale else "")
+    return tuple(f"{some(files, most=1)}: {what}" if files[0] else what for what, files in lines.items())
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c and 5 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -6,12 +6,13 @@ Columns `image` (required), `mask`, `label`, `group`, `scanner`, `split` and a s
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from engine.datasets.dataset import COLUMNS
-from engine.datasets.listing import KNOWN_FIELDS, Entry, Listing, did_you_mean
+from engine.datasets.listing import KNOWN_FIELDS, Entry, Listing, MaskFile, did_you_mean
+from engine.datasets.structures import MASK, Structure
 from engine.errors import DataError
 from engine.images import is_image_name
 
@@ -19,7 +20,7 @@ MANIFEST = "manifest.csv"
 LAYOUT = "manifest.csv"
 SPACING_COLUMNS = ("spacing_mm", "pixel_size_mm", "pixel_size_mm_at_pack_size")
 """Columns that hold the side of one image pixel in mm; a manifest uses one of them."""
-KNOWN_COLUMNS = ("image", "mask", *KNOWN_FIELDS, *SPACING_COLUMNS)
+KNOWN_COLUMNS = ("image", MASK, *KNOWN_FIELDS, *SPACING_COLUMNS)
 # difflib's likeness: 0.76 catches 'lables' and leaves words of their own alone ('task' is 0.75 like 'mask').
 _MISSPELT = 0.76
 
@@ -29,15 +30,16 @@ def matches(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def list_images(folder: Path, mask: str) -> Listing:
-    """The images that the manifest names, row by row; `mask` is the column whose mask is learned."""
+def list_images(folder: Path, structures: Sequence[Structure]) -> Listing:
+    """The images that the manifest names, row by row, with the masks of `structures`, numbered from 1."""
     try:
         header, rows = _table(folder / MANIFEST)
     except DataError as error:
         return Listing(layout=LAYOUT, entries=(), problems=error.problems)
-    problems = _header_problems(header, mask, masks_expected=(folder / "masks").is_dir() or mask != "mask")
+    problems = _header_problems(header, [structure.column for structure in structures], folder)
     if "image" not in header:
         return Listing(layout=LAYOUT, entries=(), problems=tuple(problems))
+    structures = tuple(structure for structure in structures if structure.column in header)
     entries: list[Entry] = []
     for line, cells in rows:
         place = f"{MANIFEST}:{line}"
@@ -51,7 +53,7 @@ def list_images(folder: Path, mask: str) -> Listing:
             problems.append(f"{place}: the column 'image' is empty; name an image file or delete the line")
             continue
         try:
-            entries.append(_entry(row, mask, place))
+            entries.append(_entry(row, structures, place))
         except DataError as error:
             problems.extend(error.problems)
     named = {PurePosixPath(row_cells[header.index("image")]).as_posix() for _, row_cells in rows if row_cells}
@@ -62,6 +64,7 @@ def list_images(folder: Path, mask: str) -> Listing:
         problems=tuple(problems),
         notes=tuple(_unnamed(folder, named)),
         columns=(*KNOWN_FIELDS, *further),
+        structures=structures,
     )
 
 
@@ -96,7 +99,7 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, body
 
 
-def _header_problems(header: list[str], mask: str, *, masks_expected: bool) -> list[str]:
+def _header_problems(header: list[str], masks: Sequence[str], folder: Path) -> list[str]:
     problems = [
         f"{MANIFEST}:1: column '{name}' stands twice; delete or rename one of them"
         for name in sorted({name for name in header if header.count(name) > 1})
@@ -117,17 +120,23 @@ def _header_problems(header: list[str], mask: str, *, masks_expected: bool) -> l
             problems.append(f"{MANIFEST}:1: column '{name}' cannot be used; give it another name")
     if "image" not in header and "image" not in misspelt:
         problems.append(f"{MANIFEST}:1: no column 'image'; name the image files in a column 'image'")
-    if masks_expected and mask not in header and mask not in misspelt:
-        columns = [name for name in header if name.startswith("mask")]
-        problems.append(f"{MANIFEST}:1: no column '{mask}' with mask files{did_you_mean(mask, columns)}")
+    # A folder for classification has no masks, and nobody who asks for nothing else misses them.
+    if (folder / "masks").is_dir() or list(masks) != [MASK]:
+        columns = [name for name in header if name.startswith(MASK)]
+        problems.extend(
+            f"{MANIFEST}:1: no column '{mask}' with mask files{did_you_mean(mask, columns)}"
+            for mask in masks
+            if mask not in header and mask not in misspelt
+        )
     used = [name for name in SPACING_COLUMNS if name in header]
     if len(used) > 1:
         problems.append(f"{MANIFEST}:1: several columns of pixel size ({', '.join(used)}); keep that of these files")
     return problems
 
 
-def _entry(row: Mapping[str, str], mask: str, place: str) -> Entry:
-    mask_file = row.get(mask, "")
+def _entry(row: Mapping[str, str], structures: Sequence[Structure], place: str) -> Entry:
+    columns = [structure.column for structure in structures]
+    named = " or ".join(f"'{column}'" for column in columns)
     spacing_mm = math.nan
     for name in SPACING_COLUMNS:
         if row.get(name):
@@ -135,9 +144,13 @@ def _entry(row: Mapping[str, str], mask: str, place: str) -> Entry:
     return Entry(
         place=place,
         image=row["image"],
-        masks=(mask_file,) if mask_file else (),
+        masks=tuple(
+            MaskFile(file=row[column], structure=number)
+            for number, column in enumerate(columns, start=1)
+            if row.get(column)
+        ),
         without_mask=(
-            f"{place}: {row['image']} has no mask in column '{mask}'; name a mask file, "
+            f"{place}: {row['image']} has no mask in column {named}; name a mask file, "
             "label it 'normal' where there is nothing to outline, or leave it out with a `where`"
         ),
         label=row.get("label", ""),

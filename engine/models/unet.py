@@ -5,6 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.architectures import UNET_CONVOLUTIONS
+
 DROPOUT = 0.5
 """Just after block 5; active in training for every strategy (Amiri et al. 2020, II-A)."""
 
@@ -51,6 +53,14 @@ class UNet(nn.Module):
             "9": [self.block9, self.output],
         }
 
+    def finer_units(self) -> dict[str, list[nn.Module]]:
+        """The 23 convolutions as units, `1.1` to `9.4`, shallow to deep."""
+        return {
+            name: [module]
+            for unit, modules in self.units().items()
+            for name, module in zip(UNET_CONVOLUTIONS[unit], _convolutions(modules), strict=True)
+        }
+
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class height width"]:
         """Logits of each pixel. `images` in [0, 1]; height and width are multiples of 16."""
         skip1 = _run(self.block1, images)
@@ -66,6 +76,10 @@ class UNet(nn.Module):
         hidden = _open(self.block9, hidden, skip1)
         logits: Tensor = self.output(hidden)
         return logits
+
+
+def _convolutions(modules: list[nn.Module]) -> list[nn.Module]:
+    return [found for module in modules for found in module.modules() if isinstance(found, nn.Conv2d)]
 
 
 def _pair(inputs: int, outputs: int) -> nn.ModuleList:

@@ -6,12 +6,15 @@
                attempts/*.parquet    a file per finished attempt: the file is the commit
                segments/*.parquet    finished attempts compacted, about 500 to a file
                weights/*.safetensors trained tensors per trial, start weights once
+               damaged/*             files that could not be read, put aside by the next run
                progress.json         what a run is doing now
 <root>/.leases/<study>.json          keeps two runs of a study apart
 """
 
-from engine.store.files import Files
+from engine.store.files import Entry, Files
 from engine.store.lease import Lease, is_running
-from engine.store.store import SEGMENT, Store, closed_ids, latest
+from engine.store.rows import Rows
+from engine.store.schema import FLAT
+from engine.store.store import SEGMENT, Known, Store, closed_ids, latest
 
-__all__ = ["SEGMENT", "Files", "Lease", "Store", "closed_ids", "is_running", "latest"]
+__all__ = ["FLAT", "SEGMENT", "Entry", "Files", "Known", "Lease", "Rows", "Store", "closed_ids", "is_running", "latest"]

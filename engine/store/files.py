@@ -7,10 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
+from typing import NamedTuple
 
 from pyarrow import fs
 
 from engine.errors import StoreError
+
+
+class Entry(NamedTuple):
+    """A file or folder in a folder."""
+
+    name: str
+    is_folder: bool
+    size: int = 0
+    """Bytes; 0 of a folder."""
+    changed: int = 0
+    """When it was last written, in nanoseconds; 0 of a folder."""
 
 
 class Files:
@@ -79,14 +91,21 @@ class Files:
 
         Files that are being written are hidden ones.
         """
+        return [(entry.name, entry.is_folder) for entry in self.entries(folder)]
+
+    def entries(self, folder: str | None = None) -> list[Entry]:
+        """Everything in `folder` as `names` lists it, with what changes when a file is replaced."""
         base = self.root if folder is None else self.path(folder)
         with said(base, "listed"):
-            found = self.file_system.get_file_info(fs.FileSelector(base, allow_not_found=True))
-        return sorted(
-            (entry.base_name, entry.type == fs.FileType.Directory)
-            for entry in found
-            if not entry.base_name.startswith(".")
-        )
+            found = _local_entries(base) if self.local else _entries(self.file_system, base)
+        return sorted(entry for entry in found if not entry.name.startswith("."))
+
+    def move(self, name: str, to: str) -> None:
+        """Put the file `name` under the name `to`, in place of what is there; nothing happens where it is gone."""
+        path, target = self.path(name), self.path(to)
+        with said(path, "moved"), suppress(FileNotFoundError):
+            self.file_system.create_dir(posixpath.dirname(target), recursive=True)
+            self.file_system.move(path, target)
 
     def delete(self, name: str) -> None:
         """Remove the file `name`; nothing happens where it is gone already."""
@@ -137,6 +156,31 @@ def said(path: str | Path, what: str) -> Iterator[None]:
     except OSError as error:
         reason = " ".join(str(error).split())
         raise StoreError(f"{path} cannot be {what} ({reason}); put it right or choose another --store") from error
+
+
+def _local_entries(base: str) -> list[Entry]:
+    with suppress(FileNotFoundError), os.scandir(base) as found:
+        return [_local_entry(entry) for entry in found]
+    return []
+
+
+def _local_entry(entry: "os.DirEntry[str]") -> Entry:
+    if entry.is_dir():
+        return Entry(entry.name, True)
+    try:
+        state = entry.stat()
+    except FileNotFoundError:  # moved or deleted since it was listed
+        return Entry(entry.name, False)
+    return Entry(entry.name, False, state.st_size, state.st_mtime_ns)
+
+
+def _entries(file_system: fs.FileSystem, base: str) -> list[Entry]:
+    return [
+        Entry(entry.base_name, True)
+        if entry.type == fs.FileType.Directory
+        else Entry(entry.base_name, False, entry.size or 0, entry.mtime_ns or 0)
+        for entry in file_system.get_file_info(fs.FileSelector(base, allow_not_found=True))
+    ]
 
 
 def _remote(uri: str) -> tuple[fs.FileSystem, str]:

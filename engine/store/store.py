@@ -3,67 +3,44 @@
 import hashlib
 import io
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, fields
+from itertools import count
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
-import duckdb
 import pandas as pd
 import platformdirs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import StoreError
-from engine.store.files import Files
+from engine.store.files import Entry, Files
 from engine.store.lease import is_running
-from engine.trial import CLOSED, Attempt, Epoch, TestImage, Trial
+from engine.store.rows import (
+    DAMAGE,
+    KEYS,
+    Rows,
+    conformed,
+    once,
+    parquet,
+    parquet_of_attempts,
+    read_rows,
+    reason,
+    sound_groups,
+    unnested,
+)
+from engine.store.schema import ATTEMPT_SCHEMA, CELL, FLAT, TRIAL_SCHEMA, filled, schema_of
+from engine.trial import CLOSED, Attempt, TestImage, Trial
 
 SEGMENT = 500
 """Loose attempts that are worth a segment: opening one file costs about as much as reading many rows."""
+TRIES = 20
+"""Listings that a reader takes while a compaction takes files away; each time only new files are read."""
 
 
-_NESTED = ("epochs", "test_images")
-_ARROW: dict[Any, pa.DataType] = {
-    str: pa.string(),
-    int: pa.int64(),
-    float: pa.float64(),
-    bool: pa.bool_(),
-    bytes: pa.binary(),
-    tuple[str, ...]: pa.list_(pa.string()),
-}
-
-
-def arrow_fields(record: type, *, leave_out: Collection[str] = ()) -> list[pa.Field]:
-    """A column per field of the dataclass `record`; all may be null. Raises TypeError for a kind without column."""
-    kinds = get_type_hints(record)
-    names = [field.name for field in fields(record) if field.name not in leave_out]
-    return [pa.field(name, _arrow_kind(kinds[name], f"{record.__name__}.{name}")) for name in names]
-
-
-def _arrow_kind(kind: Any, place: str) -> pa.DataType:
-    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    plain: set[Any] = set()
-    for option in options:
-        plain |= {type(value) for value in get_args(option)} if get_origin(option) is Literal else {option}
-    plain -= {NoneType}
-    if len(plain) != 1 or not plain <= _ARROW.keys():
-        known = ", ".join(getattr(one, "__name__", str(one)) for one in _ARROW)
-        raise TypeError(f"{place} is {kind}, which the store has no column for; it has them for {known}")
-    return _ARROW[plain.pop()]
-
-
-TRIAL_SCHEMA = pa.schema([pa.field("id", pa.string()), *arrow_fields(Trial)])
-ATTEMPT_SCHEMA = pa.schema(
-    [
-        *TRIAL_SCHEMA,
-        *arrow_fields(Attempt, leave_out=("trial", *_NESTED)),
-        pa.field("epochs", pa.list_(pa.struct(arrow_fields(Epoch)))),
-        pa.field("test_images", pa.list_(pa.struct(arrow_fields(TestImage)))),
-    ]
-)
-_FLAT_SCHEMA = pa.schema([field for field in ATTEMPT_SCHEMA if field.name not in _NESTED])
+Known = MutableMapping[Entry, Rows]
+"""What a caller keeps of files that it has read, since files of attempts never change; of one reading only."""
 
 
 class Store:
@@ -99,7 +76,7 @@ class Store:
         """Keep the planned trials, in the order of running, and what is known of data, weights and machine."""
         self.files.write(f"{study}/facts.json", json.dumps(dict(facts), indent=1).encode())
         rows = [{"id": trial.id, **asdict(trial)} for trial in trials]
-        self.files.write(f"{study}/plan.parquet", _parquet(pa.Table.from_pylist(rows, TRIAL_SCHEMA)))
+        self.files.write(f"{study}/plan.parquet", parquet(pa.Table.from_pylist(rows, TRIAL_SCHEMA)))
 
     def study_text(self, study: str) -> str:
         """The resolved study file as YAML. Raises StoreError where there is no such study."""
@@ -107,19 +84,49 @@ class Store:
         if content is None:
             known = ", ".join(self.studies()) or "none yet"
             raise StoreError(f"no study '{study}' in {self.files.root}; there: {known}")
-        return content.decode()
+        try:
+            return content.decode()
+        except UnicodeDecodeError as error:
+            raise self._damaged(study, "study.yaml", error) from error
 
     def facts(self, study: str) -> dict[str, Any]:
-        """What is known of the study's data, start weights and machine; {} before it was planned."""
-        content = self.files.read(f"{study}/facts.json")
-        return dict(json.loads(content)) if content else {}
+        """What is known of the study's data, start weights and machine; {} before it was planned.
+
+        `start_weights` is a list whatever version wrote it. Raises StoreError where the file is damaged.
+        """
+        found = self._json(study, "facts.json")
+        if "start_weights" in found:
+            told = found["start_weights"] or []
+            found["start_weights"] = [{"name": "", **told}] if isinstance(told, dict) else told
+        return found
 
     def plan(self, study: str) -> pd.DataFrame:
-        """A row per planned trial with its id, in the order of running; empty before it was planned."""
+        """A row per planned trial with its id, in the order of running; empty before it was planned.
+
+        Raises StoreError where the file is damaged.
+        """
         content = self.files.read(f"{study}/plan.parquet")
-        table = pq.read_table(io.BytesIO(content)) if content else TRIAL_SCHEMA.empty_table()
-        frame: pd.DataFrame = table.to_pandas()
+        table = TRIAL_SCHEMA.empty_table()
+        if content is not None:
+            try:
+                table = conformed(pq.read_table(io.BytesIO(content)), TRIAL_SCHEMA)
+            except DAMAGE as error:
+                raise self._damaged(study, "plan.parquet", error) from error
+        frame: pd.DataFrame = filled(table).to_pandas()
         return frame
+
+    def _json(self, study: str, name: str) -> dict[str, Any]:
+        content = self.files.read(f"{study}/{name}")
+        try:
+            return dict(json.loads(content)) if content is not None else {}
+        except (ValueError, TypeError) as error:
+            raise self._damaged(study, name, error) from error
+
+    def _damaged(self, study: str, name: str, error: BaseException) -> StoreError:
+        return StoreError(
+            f"{self.files.root}/{study}/{name} is damaged ({reason(error)}); run the study again: it is written anew, "
+            "and what was trained is kept"
+        )
 
     def forget(self, study: str) -> None:
         """Remove what a run writes before its plan, and the study's folder unless something else is in it."""
@@ -135,100 +142,165 @@ class Store:
             self.files.write(f"{study}/weights/{attempt.trial.id}.safetensors", weights)
         row = {"id": attempt.trial.id, **asdict(attempt.trial), **asdict(attempt)}
         table = pa.Table.from_pylist([row], ATTEMPT_SCHEMA)
-        self.files.write(f"{study}/attempts/{attempt.trial.id}.{attempt.number}.parquet", _parquet(table))
+        self.files.write(f"{study}/attempts/{attempt.trial.id}.{attempt.number}.parquet", parquet_of_attempts(table))
 
     def next_number(self, study: str, trial_id: str) -> int:
         """Number of the next attempt at a trial, from 1."""
-        numbers = self._query(study, "SELECT number FROM rows", pa.schema([ATTEMPT_SCHEMA.field("number")]), [trial_id])
-        return int(numbers["number"].max()) + 1 if len(numbers) else 1
+        numbers = self.rows(study, schema_of(KEYS), [trial_id]).table["number"].to_pylist()
+        return max(numbers, default=0) + 1
 
-    def attempts(self, study: str) -> pd.DataFrame:
-        """A row per attempt, oldest first, without epochs and test images."""
-        columns = ", ".join(_FLAT_SCHEMA.names)
-        return self._query(
-            study, f"SELECT DISTINCT ON (id, number) {columns} FROM rows ORDER BY started, id", _FLAT_SCHEMA
-        )
+    def attempts(self, study: str, columns: Sequence[str] = FLAT, *, known: Known | None = None) -> pd.DataFrame:
+        """A row per attempt, oldest first, without epochs and test images; `columns` besides id and number.
+
+        Attempts in damaged files are left out, see `damaged`.
+        """
+        wanted = [*KEYS, "started", *columns]
+        table = filled(once(self.rows(study, schema_of(wanted), known=known).table))
+        frame: pd.DataFrame = table.sort_by([("started", "ascending"), ("id", "ascending")]).to_pandas()
+        return frame[[name for name in FLAT if name in {*KEYS, *columns}]]
 
     def epochs(self, study: str, ids: Iterable[str] | None = None) -> pd.DataFrame:
         """A row per epoch of the trials `ids` (all where None): id, number and the fields of `Epoch`."""
-        return self._nested(study, "epochs", ids)
+        return self._records(study, "epochs", ids)
 
-    def test_images(self, study: str, ids: Iterable[str] | None = None, *, masks: bool = False) -> pd.DataFrame:
+    def test_images(
+        self,
+        study: str,
+        ids: Iterable[str] | None = None,
+        *,
+        masks: bool = False,
+        columns: Sequence[str] | None = None,
+        known: Known | None = None,
+    ) -> pd.DataFrame:
         """A row per test image of the trials `ids`: id, number and the fields of `TestImage`.
 
-        The packed predicted masks come only with `masks`, since they are most of the bytes.
+        The packed predicted masks come only with `masks`, since they are most of the bytes. `columns` names the
+        fields where not all are wanted; `id` is categorical then. The images of an attempt stand together.
         """
-        return self._nested(study, "test_images", ids, leave_out=() if masks else ("predicted_mask",))
+        names = columns or [field.name for field in fields(TestImage) if masks or field.name != "predicted_mask"]
+        return self._records(study, "test_images", ids, names, known, categorical=columns is not None)
 
-    def _nested(
-        self, study: str, name: str, ids: Iterable[str] | None, leave_out: tuple[str, ...] = ()
+    def calibration(self, study: str, ids: Iterable[str] | None = None) -> pd.DataFrame:
+        """A row per bin of predicted probability of the trials `ids`: id, number and the fields of `Bin`."""
+        return self._records(study, "calibration", ids)
+
+    def _records(
+        self,
+        study: str,
+        name: str,
+        ids: Iterable[str] | None,
+        names: Sequence[str] | None = None,
+        known: Known | None = None,
+        *,
+        categorical: bool = False,
     ) -> pd.DataFrame:
-        kinds = [field for field in ATTEMPT_SCHEMA.field(name).type.value_type if field.name not in leave_out]
-        columns = ", ".join(f"item.{field.name} AS {field.name}" for field in kinds)
-        return self._query(
-            study,
-            f"SELECT id, number, {columns} FROM (SELECT id, number, unnest({name}) AS item FROM ("
-            f"SELECT DISTINCT ON (id, number) id, number, {name} FROM rows))",
-            pa.schema([ATTEMPT_SCHEMA.field("id"), ATTEMPT_SCHEMA.field("number"), *kinds]),
-            None if ids is None else list(ids),
-        )
+        found = self.rows(study, schema_of(KEYS, {name: names}), ids, known=known)
+        frame: pd.DataFrame = unnested(once(found.table), name, categorical=categorical).to_pandas()
+        return frame
 
-    def _query(self, study: str, sql: str, schema: pa.Schema, ids: list[str] | None = None) -> pd.DataFrame:
-        """What `sql` selects of the relation `rows`, the attempts at the trials `ids` (all where None).
+    def rows(
+        self, study: str, schema: pa.Schema, ids: Iterable[str] | None = None, *, known: Known | None = None
+    ) -> Rows:
+        """Attempts at the trials `ids` (all where None) as `schema` has them; doubles may be among them.
 
-        `schema` is that of the answer, for one without rows.
+        `damage` has a line for each file that cannot be read, or not wholly. Files in `known` are not read again,
+        those that are read are put there, and those that are gone are taken out.
         """
-        wanted = "" if ids is None else f"WHERE id IN ({', '.join(['?'] * len(ids)) or 'NULL'})"
-        for attempt in range(5):
-            try:
-                paths = [str(path) for path in self._row_files(study, ids)]
-                if not paths:
-                    break
-                with duckdb.connect(config={"autoinstall_known_extensions": "false", "threads": "2"}) as connection:
-                    # Files of older versions have fewer columns: the declared ones are NULL there.
-                    connection.register("declared", ATTEMPT_SCHEMA.empty_table())
-                    rows = (
-                        f"SELECT * FROM declared UNION ALL BY NAME "
-                        f"SELECT * FROM read_parquet({paths!r}, union_by_name=true) {wanted}"
-                    )
-                    frame: pd.DataFrame = connection.execute(f"WITH rows AS ({rows}) {sql}", ids or []).df()
-                if len(frame):
-                    return frame
-                break
-            except (duckdb.IOException, FileNotFoundError) as error:
-                # A compaction took a loose file away between listing and reading: its segment is there now.
-                if attempt == 4:
-                    reason = " ".join(str(error).split())
-                    raise StoreError(f"{self.files.root}/{study}: results cannot be read ({reason})") from error
-        empty: pd.DataFrame = schema.empty_table().to_pandas()
-        return empty
+        wanted = None if ids is None else set(ids)
+        kept = dict(known or {})
+        for _ in range(TRIES):
+            files, gone = self._files_of(study, wanted), False
+            for entry in [entry for entry in files if entry not in kept]:
+                try:
+                    kept[entry] = read_rows(self.files.local_path(f"{study}/{entry.name}"), schema, wanted)
+                except FileNotFoundError:
+                    gone = True  # a compaction took it away since the listing: its segment is there now
+                except OSError as error:
+                    raise self._unreadable(study, error) from error
+            if gone:
+                continue
+            if known is not None:
+                for entry in set(known) - set(files):
+                    known.pop(entry, None)
+                known.update({entry: kept[entry] for entry in files})
+            parts = [(entry.name, kept[entry]) for entry in files]
+            damage = [f"{name} ({rows.damage})" for name, rows in parts if rows.damage]
+            return Rows(pa.concat_tables([schema.empty_table(), *(rows.table for _, rows in parts)]), "\n".join(damage))
+        raise self._unreadable(study, "files are taken away while they are read")
 
-    def _row_files(self, study: str, ids: list[str] | None = None) -> list[Path]:
+    def damaged(self, study: str) -> list[str]:
+        """A line for each file of attempts that cannot be opened: its name in the study's folder, and why."""
+        return self.rows(study, schema_of(KEYS)).damage.splitlines()
+
+    def _unreadable(self, study: str, why: object) -> StoreError:
+        return StoreError(f"{self.files.root}/{study}: results cannot be read ({' '.join(str(why).split())})")
+
+    def _files_of(self, study: str, ids: Collection[str] | None = None) -> list[Entry]:
         """Files that hold attempts: loose ones before segments, so that nothing falls between two listings."""
-        loose = [name for name, _ in self.files.names(f"{study}/attempts") if name.endswith(".parquet")]
-        segments = [name for name, _ in self.files.names(f"{study}/segments") if name.endswith(".parquet")]
-        if ids is not None:
-            wanted = set(ids)
-            loose = [name for name in loose if name.split(".")[0] in wanted]
-        names = [f"{study}/attempts/{name}" for name in loose] + [f"{study}/segments/{name}" for name in segments]
-        return [self.files.local_path(name) for name in names]
+        return [
+            entry._replace(name=f"{folder}/{entry.name}")
+            for folder in ("attempts", "segments")
+            for entry in self.files.entries(f"{study}/{folder}")
+            if entry.name.endswith(".parquet")
+            and not entry.is_folder
+            and (ids is None or folder == "segments" or entry.name.split(".")[0] in ids)
+        ]
 
     def compact(self, study: str, *, least: int = SEGMENT) -> int:
         """Gather loose attempts into a segment where there are at least `least`; gives how many were gathered.
 
-        May be killed at any moment: the segment is written before loose files go, and readers drop doubles.
+        May be killed at any moment: the segment is written before loose files go, and readers drop doubles. Damaged
+        files stay where they are.
         """
-        loose = [name for name, _ in self.files.names(f"{study}/attempts") if name.endswith(".parquet")]
-        if len(loose) < max(least, 1):
+        names = [name for name, _ in self.files.names(f"{study}/attempts") if name.endswith(".parquet")]
+        loose = {name: sound_groups(self.files.read(f"{study}/attempts/{name}") or b"") for name in names}
+        sound = {name: table for name, (table, wrong) in loose.items() if table is not None and not wrong}
+        if len(sound) < max(least, 1):
             return 0
-        tables = [pq.read_table(self.files.local_path(f"{study}/attempts/{name}")) for name in loose]
-        # Sorted and in small row groups, so that the few ids of one cell are found without reading the others.
-        segment = pa.concat_tables(tables, promote_options="default").sort_by("id")
-        name = hashlib.sha256("\n".join(loose).encode()).hexdigest()
-        self.files.write(f"{study}/segments/{name}.parquet", _parquet(segment, rows_per_group=16))
-        for name in loose:
+        self._write_segment(study, list(sound.values()), "\n".join(sound))
+        for name in sound:
             self.files.delete(f"{study}/attempts/{name}")
-        return len(loose)
+        return len(sound)
+
+    def _write_segment(self, study: str, tables: Sequence[pa.Table], names: str) -> None:
+        # Attempts of a cell stand together, in small row groups, so that they are found without reading the others.
+        segment = pa.concat_tables(tables, promote_options="permissive")
+        segment = segment.sort_by([(name, "ascending") for name in CELL if name in segment.schema.names])
+        name = hashlib.sha256(names.encode()).hexdigest()
+        self.files.write(f"{study}/segments/{name}.parquet", parquet_of_attempts(segment))
+
+    def put_aside(self, study: str) -> list[str]:
+        """Move damaged files into the folder `damaged` of the study; a line for each, with what is to be done.
+
+        What is sound in them is kept. Only for the run that holds the study's lease: readers leave damaged files
+        where they are.
+        """
+        said: list[str] = []
+        for name in ("plan.parquet", "facts.json", "progress.json"):
+            try:
+                self.plan(study) if name == "plan.parquet" else self._json(study, name)
+            except StoreError as error:
+                self.files.move(f"{study}/{name}", self._aside(study, name))
+                said += error.problems
+        for entry in self._files_of(study):
+            path = f"{study}/{entry.name}"
+            content = self.files.read(path)
+            if content is None:
+                continue
+            table, wrong = sound_groups(content)
+            if not wrong:
+                continue
+            if table is not None:
+                self._write_segment(study, [table], hashlib.sha256(content).hexdigest())
+            place = self._aside(study, path.split("/")[-1])
+            self.files.move(path, place)
+            said.append(f"{self.files.path(path)} is damaged ({wrong}) and lies in {place} now; its trials run again")
+        return said
+
+    def _aside(self, study: str, name: str) -> str:
+        taken = {name for name, _ in self.files.names(f"{study}/damaged")}
+        names = (name if number == 1 else f"{number} {name}" for number in count(1))
+        return f"{study}/damaged/{next(free for free in names if free not in taken)}"
 
     # Weights
 
@@ -267,9 +339,15 @@ class Store:
         self.files.write(f"{study}/progress.json", json.dumps(dict(progress)).encode())
 
     def progress(self, study: str) -> dict[str, Any]:
-        """What the last run said of itself, {} before any; `alive` tells whether its process still runs."""
-        content = self.files.read(f"{study}/progress.json")
-        return {**(json.loads(content) if content else {}), "alive": is_running(self.files, study)}
+        """What the last run said of itself, {} before any; `alive` tells whether its process still runs.
+
+        Where the file is damaged, `state` is "unknown" and `error` says so: the next word of a run replaces it.
+        """
+        try:
+            told = self._json(study, "progress.json")
+        except StoreError as error:
+            told = {"state": "unknown", "error": str(error)}
+        return {**told, "alive": is_running(self.files, study)}
 
 
 def latest(attempts: pd.DataFrame) -> pd.DataFrame:
@@ -281,9 +359,3 @@ def latest(attempts: pd.DataFrame) -> pd.DataFrame:
 def closed_ids(attempts: pd.DataFrame) -> set[str]:
     """Ids of the trials that need no further attempt."""
     return set(attempts.loc[attempts["state"].isin(CLOSED), "id"])
-
-
-def _parquet(table: pa.Table, rows_per_group: int | None = None) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", row_group_size=rows_per_group)
-    return sink.getvalue()

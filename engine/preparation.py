@@ -1,0 +1,241 @@
+"""Make a study ready to run: data, start weights, a user's own network tried out, the plan, and what pages say."""
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from engine import study as planning
+from engine.architectures import UNITS, trainable_parameters
+from engine.datasets import Dataset, open_dataset
+from engine.errors import DataError, StoreError
+from engine.hardware import Share, share, this_machine
+from engine.models import check_network, network_code, unit_names, unit_parameters
+from engine.pretraining import StartWeights, encoder_weights, held_out_images, start_images, start_weights
+from engine.rates import key_of, next_rate
+from engine.store import Store
+from engine.study_settings import StartSettings, Study, start_name
+from engine.trial import CLOSED, Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A study that is ready to run."""
+
+    dataset: Dataset
+    starts: dict[str, StartWeights]
+    """By name; `planning.ENCODER` is the encoder's."""
+    told: dict[str, planning.StartFacts]
+    portion: Share
+    trials: list[Trial]
+    """All, but for the rates of a search that earlier ones will suggest."""
+    facts: dict[str, Any]
+    own: dict[str, Any]
+
+
+def prepare(study: Study, store: Store, cache: Path, progress: Callable[[float, str], None]) -> Prepared:
+    """Data, start weights, what a trial may take, the plan, and the facts that pages show.
+
+    Raises StoreError where the store holds another study's results under this name, DataError where start
+    weights would be pre-trained on images of the study itself.
+    """
+    machine = this_machine()
+    portion = share(machine, study.resources, study.model, study.training.precision)
+    own = own_network(study)
+    dataset = open_dataset(
+        study.data,
+        study.model.image_size,
+        cache,
+        progress=lambda done, of: progress(done / max(of, 1), f"reading images: {done} of {of}"),
+    )
+    # The hashes of the start weights are not known yet; the plan already shows whether data and folds fit.
+    trials = planning.plan(study, dataset, {}, portion, **own)
+    require_same_study(study.name, store, trials)
+    starts = _starts(study, own.get("units"), dataset, store, cache, progress)
+    told = {
+        name: planning.StartFacts(sha256=weights.sha256, structures=weights.structures)
+        for name, weights in starts.items()
+    }
+    searched = KnownRates(study, store)
+    trials = planning.plan(study, dataset, told, portion, **own, rates=searched)
+    require_same_study(study.name, store, trials)
+    planned = datetime.now(UTC).isoformat(timespec="seconds")
+    about = [{key: value for key, value in asdict(weights).items() if key != "path"} for weights in starts.values()]
+    facts = planning.facts(
+        study,
+        dataset,
+        about,
+        machine,
+        trials,
+        planned,
+        parameters=_parameters(study, own.get("units")),
+        versions=versions(),
+    )
+    return Prepared(dataset=dataset, starts=starts, told=told, portion=portion, trials=trials, facts=facts, own=own)
+
+
+class KnownRates:
+    """The learning rates of a trial that are known now: fixed ones, then as many suggestions as results allow."""
+
+    def __init__(self, study: Study, store: Store) -> None:
+        self._study = study
+        self._search = study.rate_search if study.rate_search and study.rate_search.search == "optuna" else None
+        self._found: dict[tuple[object, ...], dict[float, float]] = {}
+        if self._search:
+            attempts = store.attempts(study.name)
+            for row in attempts[attempts["state"].isin(CLOSED)].to_dict("records"):
+                key = (row["start"] or "", row["strategy"], row["fraction"], row["fold"], row["seed"])
+                dice = row["validation_dice"]
+                self._found.setdefault(key, {})[row["learning_rate"]] = 0.0 if dice is None or dice != dice else dice
+
+    def __call__(self, trial: Trial) -> list[float]:
+        rates = list(planning.fixed_rates(self._study))
+        if self._search is None:
+            return rates
+        found = self._found.get(key_of(trial), {})
+        while len(rates) < self._search.draws and all(rate in found for rate in rates):
+            rates.append(next_rate(self._search, key_of(trial), [(rate, found[rate]) for rate in rates]))
+        return rates
+
+
+def own_network(study: Study) -> dict[str, Any]:
+    """What a plan must know of a user's own network, which is tried out first; nothing for one of ours.
+
+    Raises ModelError with what the network does wrong.
+    """
+    model = study.model
+    if model.name in UNITS:
+        return {}
+    sys.path[:0] = [] if str(Path.cwd()) in sys.path else [str(Path.cwd())]  # as `python -m` would find it
+    check_network(
+        model.name, image_size=model.image_size, classes=len(study.data.mask), unit_modules=model.unit_modules
+    )
+    return {"code": network_code(model.name), "units": unit_names(model.name, unit_modules=model.unit_modules)}
+
+
+def _parameters(study: Study, units: Sequence[str] | None) -> dict[str, dict[str, int]]:
+    """How many parameters of each strategy learn, of how many."""
+    classes, model = len(study.data.mask), study.model
+    found = {}
+    for strategy in planning.strategies(study, units):
+        smp = strategy.network == "smp"
+        counts = unit_parameters(
+            "smp" if smp else model.name,
+            width=model.width,
+            classes=classes,
+            encoder=study.encoder.name if smp else "",
+            unit_modules="" if smp else model.unit_modules,
+        )
+        learn = (
+            sum(counts[unit] for unit in strategy.units)
+            if smp or model.name not in UNITS
+            else trainable_parameters(strategy, model.name, model.width, classes=classes)
+        )
+        found[strategy.name] = {"trainable": learn, "total": sum(counts.values())}
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a study's numbers."""
+    return {name: version(name) for name in ("whichlayers", "torch", "ray", "numpy")} | {"python": python_version()}
+
+
+def _starts(
+    study: Study,
+    units: Sequence[str] | None,
+    dataset: Dataset,
+    store: Store,
+    cache: Path,
+    progress: Callable[[float, str], None],
+) -> dict[str, StartWeights]:
+    """The start weights that the study's strategies need, by name."""
+    needed = {strategy.start for strategy in planning.strategies(study, units)}
+    starts: dict[str, StartWeights] = {}
+    if "start weights" in needed:
+        known = _known(study.name, store)
+        for place, settings in enumerate(study.start_weights):
+            _require_other_images(study, settings, dataset, cache)
+
+            def tell(part: float, text: str, place: int = place) -> None:
+                progress((place + part) / len(study.start_weights), text)
+
+            weights = start_weights(settings, study, cache, tell, known)
+            starts[weights.name] = weights
+    if "encoder" in needed and study.encoder.weights:
+        starts[planning.ENCODER] = encoder_weights(study.encoder, cache)
+    return starts
+
+
+def held_out_files(study: Study, ready: Prepared, cache: Path) -> dict[str, str]:
+    """File with the held-out images of each start weights, by the hash of the weights."""
+    found = {}
+    for settings in study.start_weights:
+        weights = ready.starts.get(start_name(settings))
+        if weights is not None and weights.structures == len(study.data.mask):
+            path = held_out_images(settings, study, cache)
+            if path is not None:
+                found[weights.sha256] = str(path)
+    return found
+
+
+def require_same_study(name: str, store: Store, trials: Sequence[Trial]) -> None:
+    """Raises StoreError, naming what differs, where the store holds results under this name and other settings."""
+    planned = store.plan(name)
+    changed = planning.changed_settings(planned, trials)
+    if changed and set(store.attempts(name)["id"]) & set(planned["id"]):
+        raise StoreError(
+            f"study '{name}' holds results under other settings ({'; '.join(changed)}), which cannot stand in one "
+            "table with new ones; give this run another --name"
+        )
+
+
+def _require_other_images(study: Study, settings: StartSettings, dataset: Dataset, cache: Path) -> None:
+    """Start weights that have seen the study's images, test folds included, would answer another question."""
+    others = start_images(settings, study, cache)
+    if others is None:
+        return
+    seen = {image.tobytes() for image in others.images}
+    both = [
+        str(name) for name, image in zip(dataset.table["image"], dataset.images, strict=True) if image.tobytes() in seen
+    ]
+    if both:
+        raise DataError(
+            f"start_weights.folder: {others.name} holds {len(both)} images of {dataset.name} (the first: {both[0]}); "
+            "pre-train on other images, or test images would have been seen"
+        )
+
+
+def _known(study: str, store: Store) -> list[StartWeights]:
+    """The start weights that the study's stored trials began from."""
+    told = store.facts(study).get("start_weights") or []
+    found = []
+    for facts in [told] if isinstance(told, dict) else told:
+        with suppress(StoreError, TypeError):
+            found.append(StartWeights(path=store.start_weights(study, facts["sha256"]), **facts))
+    return found
+
+
+def preview(study: Study, store: Store, cache: Path) -> tuple[Dataset, Share, list[Trial]]:
+    """Data, what a trial may take, and the plan with the start weights that are known, without making any.
+
+    Raises what a run would: data that are too few, a network that cannot be trained, or a name that holds results
+    under other settings.
+    """
+    portion = share(this_machine(), study.resources, study.model, study.training.precision)
+    own = own_network(study)
+    dataset = open_dataset(study.data, study.model.image_size, cache)
+    known = {weights.name: weights for weights in _known(study.name, store)}
+    told = {
+        name: planning.StartFacts(sha256=known[name].sha256 if name in known else None, structures=structures)
+        for name, structures in (
+            (start_name(start), len(start.mask) if start.kind == "folder" else 1) for start in study.start_weights
+        )
+    }
+    trials = planning.plan(study, dataset, told, portion, **own, rates=KnownRates(study, store))
+    require_same_study(study.name, store, trials)
+    return dataset, portion, trials
