@@ -3,11 +3,41 @@
 import numpy as np
 import streamlit as st
 from PIL import Image
+from streamlit.navigation.page import StreamlitPage
 
 from dashboard import data
-from dashboard.views import images, live, results
+from dashboard.pages import PAGES
+from dashboard.views import (
+    comparisons,
+    cost,
+    curves,
+    features,
+    images,
+    layer_by_layer,
+    live,
+    masks,
+    published,
+    quality,
+    results,
+    strategies,
+)
 from dashboard.views.choice import select
 from engine.errors import WhichLayersError
+
+VIEWS = {
+    "results": results.page,
+    "comparisons": comparisons.page,
+    "cost": cost.page,
+    "layer-by-layer": layer_by_layer.page,
+    "published": published.page,
+    "strategies": strategies.page,
+    "curves": curves.page,
+    "masks": masks.page,
+    "features": features.page,
+    "quality": quality.page,
+    "images": images.page,
+    "live": live.page,
+}
 
 SHADES = ((88, 168, 104), (165, 207, 143), (240, 168, 115), (217, 105, 79))
 STYLE = """<style>
@@ -44,11 +74,13 @@ def watch(study: str | None) -> None:
 st.set_page_config("WhichLayers", page_icon=Image.fromarray(ICON), layout="wide")
 st.html(STYLE)
 pages = {
-    "results": st.Page(results.page, title="Results", icon=":material/grid_on:", url_path="results", default=True),
-    "images": st.Page(images.page, title="Images", icon=":material/image:", url_path="images"),
-    "live": st.Page(live.page, title="Live", icon=":material/videocam:", url_path="live"),
+    address: st.Page(VIEWS[address], title=title, icon=icon, url_path=address, default=address == "results")
+    for address, (_, title, icon) in PAGES.items()
 }
-chosen = st.navigation(list(pages.values()))
+sections: dict[str, list[StreamlitPage]] = {}
+for address, (section, _, _) in PAGES.items():
+    sections.setdefault(section, []).append(pages[address])
+chosen = st.navigation(sections)
 asked = st.query_params.get("open")  # the server sends the address of a page here, see `server.create`
 if asked in pages:
     st.switch_page(pages[asked], query_params={key: value for key, value in st.query_params.items() if key != "open"})

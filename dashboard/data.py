@@ -1,24 +1,25 @@
-"""The only cached door to the engine: what pages read, kept until the store's own listing says that it changed."""
+"""The only cached door to the engine: what pages read, kept until the store's own listing says that it changed.
+
+What is kept lies in `dashboard.kept`. What is handed out is a copy: a page may change it.
+"""
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
-from dashboard.figures.cells import cell_table, fold_table, trial_table
-from dashboard.figures.comparison import published_cells
-from dashboard.figures.frames import frames_table
-from dashboard.figures.outlines import extremes_table, outlined, unpack
-from dashboard.figures.rows import rows
+from dashboard import kept
+from dashboard.figures import image_rows, matters
+from dashboard.figures.cells import CELL, Rate, pretrained_table, rates
+from dashboard.figures.measures import MEASURES
 from dashboard.places import cache_root, store_root
-from engine import published
 from engine.datasets.cached import load_cached
 from engine.datasets.dataset import Dataset
-from engine.errors import DataError
+from engine.errors import DataError, StoreError
+from engine.significance import Recommendation
 from engine.store import Store
+from engine.trial import CLOSED
 
 BUSY = ("preparing", "running")
 
@@ -50,12 +51,12 @@ def is_busy(study: str) -> bool:
 
 
 def stamp(study: str) -> str:
-    """Changes whenever plan or attempts change: a hash of the plan and of the names of all files of attempts."""
+    """Changes whenever plan, facts or attempts change: a hash of the listing, without reading a file."""
     files = store().files
-    digest = hashlib.sha256(files.read(f"{study}/plan.parquet") or b"")
+    found = [entry for entry in files.entries(study) if entry.name in ("plan.parquet", "facts.json")]
     for folder in ("attempts", "segments"):
-        digest.update("\n".join(name for name, _ in files.names(f"{study}/{folder}")).encode())
-    return digest.hexdigest()
+        found += files.entries(f"{study}/{folder}")
+    return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
 def outline(study: str | None) -> tuple[Any, ...]:
@@ -69,6 +70,14 @@ def outline(study: str | None) -> tuple[Any, ...]:
     return names, now.get("state"), bool(now.get("alive")), planned
 
 
+def is_planned(study: str) -> bool:
+    """Whether the study has a table to show: its trials are planned, and the plan can be read."""
+    try:
+        return len(plan(study)) > 0 and bool(facts(study))
+    except StoreError:
+        return False
+
+
 def facts(study: str) -> dict[str, Any]:
     """What is known of the study's data, start weights and machine; {} until its trials are planned too."""
     return store().facts(study) if len(plan(study)) else {}
@@ -76,43 +85,180 @@ def facts(study: str) -> dict[str, Any]:
 
 def plan(study: str) -> pd.DataFrame:
     """A row per planned trial."""
-    return _plan(store_root(), study, stamp(study))
+    return kept.plan(store_root(), study, stamp(study)).copy(deep=False)
 
 
 def attempts(study: str) -> pd.DataFrame:
-    """A row per attempt whose trial is planned."""
-    return _attempts(store_root(), study, stamp(study))
+    """A row per attempt whose trial is planned, with what is planned of it."""
+    found, planned = kept.attempts(store_root(), study, stamp(study)), plan(study).drop_duplicates("id")
+    return found.merge(planned, on="id", how="left", validate="many_to_one")
 
 
-def trials(study: str, rate: float | str) -> pd.DataFrame:
-    """A row per planned trial that counts at `rate`, with its result."""
-    return _trials(store_root(), study, stamp(study), rate)
+def notes(study: str) -> list[str]:
+    """What is the matter with the study's results, a line of Markdown each: damaged files, older versions, crashes."""
+    version = stamp(study)
+    kept.attempts(store_root(), study, version)
+    damaged = {
+        entry.name: rows.damage
+        for part in ("attempts", "test images")
+        for entry, rows in kept.known(store_root(), study, part).items()
+        if rows.damage
+    }
+    return list(kept.notes(store_root(), study, version, tuple(damaged.items()), is_busy(study)))
 
 
-def folds(study: str, rate: float | str, measure: str) -> pd.DataFrame:
-    """A row per cell and fold."""
-    return _folds(store_root(), study, stamp(study), rate, measure)
+def crashed(study: str) -> pd.DataFrame:
+    """A row per attempt that crashed at a trial that no later attempt has closed, with what is planned of it."""
+    found = kept.attempts(store_root(), study, stamp(study))
+    rows = found[(found["state"] == "error") & ~found["id"].isin(found.loc[found["state"].isin(CLOSED), "id"])]
+    return rows.merge(plan(study).drop_duplicates("id"), on="id", how="left") if len(rows) else rows
 
 
-def cells(study: str, rate: float | str, measure: str) -> pd.DataFrame:
-    """A row per cell of the study's Table II."""
-    name = facts(study)["data"]["name"]
-    return _cells(store_root(), study, stamp(study), rate, measure, name)
+def measures(study: str) -> list[str]:
+    """Names of the measures that the study's attempts have; Dice and IoU in any case."""
+    found = kept.attempts(store_root(), study, stamp(study))
+    return [name for name, one in MEASURES.items() if one.column in ("dice", "iou") or found[one.column].notna().any()]
+
+
+def rate_of(study: str, rate: Rate) -> Rate:
+    """The rate, where the study has it, else the first of its own."""
+    own = rates(plan(study))
+    return rate if rate in own else own[0]
+
+
+def trials(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame:
+    """A row per planned training that counts at `rate` (of one `seed` where given), with its result."""
+    return kept.trials(store_root(), study, stamp(study), rate, seed).copy(deep=False)
+
+
+def folds(study: str, rate: Rate, measure: str, seed: int | None = None) -> pd.DataFrame:
+    """A row per cell and fold; columns as `figures.cells.fold_table` makes them."""
+    return kept.folds(store_root(), study, stamp(study), rate, measure, seed).copy(deep=False)
+
+
+def cells(study: str, rate: Rate, measure: str, seed: int | None = None) -> pd.DataFrame:
+    """A row per cell of the study's Table II; columns as `figures.cells.cell_table` makes them."""
+    return kept.cells(store_root(), study, stamp(study), rate, measure, seed).copy(deep=False)
+
+
+def marked_cells(study: str, rate: Rate, measure: str, seed: int | None = None, *, wait: bool = True) -> pd.DataFrame:
+    """The cells with `low`, `high` and `interval` of each mean, and for Dice `not_inferior` and `recommended`.
+
+    Without `wait` only what was computed before: statistics of thousands of images take a second.
+    """
+    table = cells(study, rate, measure, seed)
+    found = intervals(study, rate, measure, seed, wait=wait)
+    table = table.merge(found, on=CELL, how="left") if len(found) else table
+    return matters.marked(table, recommendations(study, rate, seed, wait=wait)) if measure == "dice" else table
+
+
+def test_table(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame:  # noqa: PT028
+    """A row per test image of each training that counts at `rate` and converged, in cells whose folds are all done.
+
+    Columns: start, network, fraction, strategy (categorical), fold, seed, learning_rate, index, group, image, dice,
+    iou, hd95, empty_truth, predicted_pixels. From random weights, `start` is "" (see `figures.cells.in_rows`).
+    """
+    return kept.test_table(store_root(), study, stamp(study), rate, seed).copy(deep=False)
+
+
+def intervals(
+    study: str, rate: Rate, measure: str = "dice", seed: int | None = None, *, wait: bool = True
+) -> pd.DataFrame:
+    """A row per complete cell: start, network, fraction, strategy, low, high and how the `interval` was made.
+
+    Bootstrap over groups of test images; empty below three folds, where there is no interval.
+    """
+    found, _ = kept.statistics(store_root(), study, stamp(study), rate, measure, seed, wait=wait)
+    tables = [
+        row.intervals.assign(start=start, network=network, fraction=fraction)
+        for (start, network, fraction), row in found.items()
+    ]
+    table = pd.concat(tables) if tables else pd.DataFrame()
+    return table.reindex(columns=[*CELL, "low", "high", "interval"]).dropna(subset=["low"]).reset_index(drop=True)
+
+
+def recommendation(
+    study: str, rate: Rate, fraction: float, *, start: str | None = None, seed: int | None = None
+) -> Recommendation | None:
+    """What to fine-tune with this part of the images, from these start weights (None: the first planned).
+
+    None where the fraction has no complete cell yet.
+    """
+    every = recommendations(study, rate, seed)
+    return next((every[key] for key in every if key[2] == fraction and start in (None, key[0])), None)
+
+
+def recommendations(
+    study: str, rate: Rate, seed: int | None = None, *, wait: bool = True
+) -> dict[tuple[str, str, float], Recommendation]:
+    """The recommendation of each row of Table II that has complete cells, by (start, network, fraction).
+
+    Rows whose test images cannot be compared are left out.
+    """
+    found, _ = kept.statistics(store_root(), study, stamp(study), rate, "dice", seed, wait=wait)
+    return {place: row.recommendation for place, row in found.items() if row.recommendation is not None}
+
+
+def compute_statistics(study: str, rate: Rate, measure: str, seed: int | None = None) -> bool:
+    """Computes the statistics that are not there yet; tells whether there were any, so that a page is drawn again."""
+    place = store_root(), study, stamp(study), rate, measure, seed
+    _, complete = kept.statistics(*place, wait=False)
+    if not complete:
+        kept.statistics(*place, wait=True)
+    return not complete
+
+
+def claims(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame:
+    """A row per claim of the paper, held against the study; columns as `engine.significance.claim_table`."""
+    return kept.claims(store_root(), study, stamp(study), rate, seed).copy(deep=False)
+
+
+def agreement(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame:
+    """A row per row of Table II that the published table has too: whether the strategies' order is the same.
+
+    Columns as `engine.significance.agreement_table`; empty where the study names no published data set.
+    """
+    return kept.agreement(store_root(), study, stamp(study), rate, seed).copy(deep=False)
+
+
+def pretrained(study: str, measure: str = "dice") -> pd.DataFrame:
+    """A row per start weights as they are, without fine-tuning: start, mean, sd, folds, folds_done, complete, values.
+
+    They have no learning rate to choose. Empty where the study did not test them.
+    """
+    return pretrained_table(plan(study), kept.attempts(store_root(), study, stamp(study)), measure)
+
+
+def calibration(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame:
+    """A row per bin of predicted probability and counted training of complete cells.
+
+    Columns: start, network, fraction, strategy, fold, seed, low, pixels, probability_sum, positive_pixels.
+    """
+    counted = image_rows.counted(trials(study, rate, seed))
+    bins = kept.calibration(store_root(), study, *_identity(counted))
+    return (
+        counted[[*CELL, "fold", "seed", "id", "number"]].merge(bins, on=["id", "number"]).drop(columns=["id", "number"])
+    )
 
 
 def published_table(dataset: str | None = None) -> pd.DataFrame:
     """Cells of the published Table II, all of it or of one data set."""
-    return _published(dataset)
+    return kept.published(dataset)
 
 
 def epochs(study: str, cell: pd.DataFrame) -> pd.DataFrame:
     """A row per epoch of the trials of a cell."""
-    return _epochs(store_root(), study, *_identity(cell))
+    return kept.epochs(store_root(), study, *_identity(cell))
 
 
 def test_images(study: str, cell: pd.DataFrame) -> pd.DataFrame:
     """A row per test image of the trials of a cell, with packed predicted masks."""
-    return _test_images(store_root(), study, *_identity(cell))
+    return kept.test_images(store_root(), study, *_identity(cell))
+
+
+def extremes(study: str, cell: pd.DataFrame, number: int, measure: str) -> pd.DataFrame:
+    """Worst and best test images of a cell, as `figures.outlines.extremes_table` orders them, without masks."""
+    return kept.extremes(store_root(), study, *_identity(cell), number, measure, cell)
 
 
 def dataset(study: str) -> Dataset | None:
@@ -124,109 +270,24 @@ def dataset(study: str) -> Dataset | None:
 
 
 def pictures(study: str, cell: pd.DataFrame, number: int, measure: str) -> list[np.ndarray] | None:
-    """Worst and best test images of a cell as `extremes_table` orders them, outlined; None where data are gone."""
+    """The images of `extremes`, outlined; None where data are gone."""
     fingerprint = facts(study)["data"]["fingerprint"]
     if dataset(study) is None:
         return None
-    return _pictures(store_root(), study, fingerprint, *_identity(cell), number, measure, cell)
+    return kept.pictures(store_root(), study, fingerprint, *_identity(cell), number, measure, cell)
 
 
 def frames(study: str) -> pd.DataFrame:
     """A row per image of the study's data set, with its mask's coverage."""
-    return _frames(facts(study)["data"]["fingerprint"], str(cache_root()))
+    return kept.frames(facts(study)["data"]["fingerprint"], str(cache_root()))
 
 
 def frame_pictures(study: str, indices: tuple[int, ...]) -> list[np.ndarray]:
     """These frames of the data set with their masks outlined."""
-    return _frame_pictures(facts(study)["data"]["fingerprint"], str(cache_root()), indices)
+    return kept.frame_pictures(facts(study)["data"]["fingerprint"], str(cache_root()), indices)
 
 
 def _identity(cell: pd.DataFrame) -> tuple[tuple[str, ...], tuple[int, ...]]:
     # An attempt never changes once stored, so its id and number are all that a cache needs.
     counted = cell.dropna(subset=["number"])
     return tuple(counted["id"]), tuple(counted["number"].astype(int))
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _plan(root: str, study: str, version: str) -> pd.DataFrame:
-    return Store.at(root).plan(study)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _attempts(root: str, study: str, version: str) -> pd.DataFrame:
-    found = Store.at(root).attempts(study)
-    return found[found["id"].isin(_plan(root, study, version)["id"])].reset_index(drop=True)
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _trials(root: str, study: str, version: str, rate: float | str) -> pd.DataFrame:
-    return trial_table(_plan(root, study, version), _attempts(root, study, version), rate)
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _folds(root: str, study: str, version: str, rate: float | str, measure: str) -> pd.DataFrame:
-    return fold_table(_trials(root, study, version, rate), measure)
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _cells(root: str, study: str, version: str, rate: float | str, measure: str, name: str) -> pd.DataFrame:
-    return cell_table(_folds(root, study, version, rate, measure), _plan(root, study, version), name)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _published(dataset: str | None) -> pd.DataFrame:
-    return published_cells(published.table2(), width=published.WIDTH, dataset=dataset)
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _epochs(root: str, study: str, ids: tuple[str, ...], numbers: tuple[int, ...]) -> pd.DataFrame:
-    return Store.at(root).epochs(study, ids)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _test_images(root: str, study: str, ids: tuple[str, ...], numbers: tuple[int, ...]) -> pd.DataFrame:
-    return Store.at(root).test_images(study, ids, masks=True)
-
-
-@st.cache_data(max_entries=24, show_spinner=False)
-def _pictures(
-    root: str,
-    study: str,
-    fingerprint: str,
-    ids: tuple[str, ...],
-    numbers: tuple[int, ...],
-    number: int,
-    measure: str,
-    _cell: pd.DataFrame,
-) -> list[np.ndarray]:
-    source = load_cached(fingerprint, cache_root())
-    chosen = extremes_table(_test_images(root, study, ids, numbers), _cell, number, measure)
-    return [
-        outlined(
-            source.images[row.index_],
-            source.masks[row.index_],
-            unpack(row.predicted_mask, source.masks.shape[1]),
-            aspect=_aspect(source, row.index_),
-        )
-        for row in rows(chosen.rename(columns={"index": "index_"}))
-    ]
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _frames(fingerprint: str, cache: str) -> pd.DataFrame:
-    source = load_cached(fingerprint, Path(cache))
-    return frames_table(source.table, source.masks)
-
-
-@st.cache_data(max_entries=24, show_spinner=False)
-def _frame_pictures(fingerprint: str, cache: str, indices: tuple[int, ...]) -> list[np.ndarray]:
-    source = load_cached(fingerprint, Path(cache))
-    return [
-        outlined(source.images[index], source.masks[index], aspect=_aspect(source, index), longest=360)
-        for index in indices
-    ]
-
-
-def _aspect(source: Dataset, index: int) -> float:
-    row = source.table.iloc[index]
-    return float(row["source_width"]) / float(row["source_height"])

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from engine.errors import DataError, WhichLayersError
@@ -29,6 +30,7 @@ from engine.images import read_image
 
 if TYPE_CHECKING:
     from engine.inference import LoadedModel
+    from engine.store import Store
 
 MODELS_KEPT = 4
 """Networks that stay loaded; the one used longest ago goes first (124 MB each at width 64)."""
@@ -38,6 +40,9 @@ LARGEST_FRAME_PIXELS = 20_000_000
 
 GPU_BYTES_NEEDED = 2 * 2**30
 """Free GPU memory below which frames are answered by the processor, so that no trial runs out of memory."""
+
+Maps = tuple[Float32[np.ndarray, "channel height width"], Float32[np.ndarray, "channel height width"]]
+"""Feature maps of a unit before fine-tuning and after."""
 
 START_SECONDS = 120.0
 """Time in which the process must be up; loading torch from a slow disk takes a while."""
@@ -55,6 +60,17 @@ class Request:
     trial_id: str
     frame: bytes | None
     """A PNG or JPEG file; None only loads the network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapsRequest:
+    """An image whose feature maps are wanted, before fine-tuning and after."""
+
+    study: str
+    trial_id: str
+    unit: str
+    image: UInt8[np.ndarray, "side side"]
+    """At the network's size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +103,11 @@ class InferenceWorker:
         self._closed = False
 
     @property
+    def closed(self) -> bool:
+        """Whether it was closed: it answers no more."""
+        return self._closed
+
+    @property
     def process_id(self) -> int | None:
         """Number of the process; None where none was started."""
         return self._process.pid if self._process else None
@@ -98,8 +119,19 @@ class InferenceWorker:
         InferenceError where the process gave no answer in time or died twice.
         """
         answer = self._ask(Request(study=study, trial_id=trial_id, frame=frame))
-        if answer is None:
+        if not isinstance(answer, Answer):
             raise InferenceError("the inference process answered without a picture; try the frame again")
+        return answer
+
+    def feature_maps(self, study: str, trial_id: str, unit: str, image: UInt8[np.ndarray, "side side"]) -> Maps:
+        """What `unit` of the trial's network hands on of an image at the network's size, before and after fine-tuning.
+
+        Raises StoreError or WeightsError where the start or trained weights are gone, StrategyError where the network
+        has no such unit, and InferenceError as `predict` does.
+        """
+        answer = self._ask(MapsRequest(study=study, trial_id=trial_id, unit=unit, image=image))
+        if not isinstance(answer, tuple):
+            raise InferenceError("the inference process answered without feature maps; choose the unit again")
         return answer
 
     def warm(self, study: str, trial_id: str) -> None:
@@ -129,7 +161,7 @@ class InferenceWorker:
     ) -> None:
         self.close()
 
-    def _ask(self, request: Request) -> Answer | None:
+    def _ask(self, request: Request | MapsRequest) -> Answer | Maps | None:
         if not self._lock.acquire(timeout=self._timeout_seconds):
             raise InferenceError(f"busy: {self._timeout_seconds:g} s of other frames ahead; try again in a moment")
         try:
@@ -196,6 +228,19 @@ class InferenceWorker:
         self._process, self._pipe = None, None
 
 
+_SHARED: dict[str, InferenceWorker] = {}
+_SHARING = Lock()
+
+
+def shared_worker(store_root: str) -> InferenceWorker:
+    """The worker on the networks under `store_root` that all programs of this server ask, so that one loads torch."""
+    with _SHARING:
+        worker = _SHARED.get(store_root)
+        if worker is None or worker.closed:
+            worker = _SHARED[store_root] = InferenceWorker(store_root)
+        return worker
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -220,16 +265,19 @@ def serve(pipe_number: str, store_root: str, threads: str) -> None:
     with contextlib.suppress(EOFError, OSError):  # the server is gone
         pipe.send("up")
         while True:
-            request: Request = pipe.recv()
+            request: Request | MapsRequest = pipe.recv()
             key = (request.study, request.trial_id)
-            reply: Answer | WhichLayersError | None
+            reply: Answer | Maps | WhichLayersError | None
             try:
                 if key not in loaded:
                     loaded[key] = load_model(store, *key, device=_device())
                 loaded.move_to_end(key)
                 while len(loaded) > MODELS_KEPT:
                     loaded.popitem(last=False)
-                reply = _answer(loaded[key], request.frame)
+                model = loaded[key]
+                reply = (
+                    _maps(store, model, request) if isinstance(request, MapsRequest) else _answer(model, request.frame)
+                )
             except WhichLayersError as error:
                 reply = error
             pipe.send(reply)
@@ -240,6 +288,13 @@ def _device() -> Literal["cpu", "cuda"]:
     import torch
 
     return "cuda" if torch.cuda.is_available() and torch.cuda.mem_get_info()[0] > GPU_BYTES_NEEDED else "cpu"
+
+
+def _maps(store: "Store", model: "LoadedModel", request: MapsRequest) -> Maps:
+    from engine.features import before_fine_tuning, unit_maps
+
+    before = before_fine_tuning(store, model)
+    return unit_maps(before, request.image, request.unit), unit_maps(model, request.image, request.unit)
 
 
 def _answer(model: "LoadedModel", frame: bytes | None) -> Answer | None:

@@ -12,7 +12,7 @@ import fastapi
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from dashboard.inference_worker import Answer, InferenceWorker
+from dashboard.inference_worker import Answer, InferenceWorker, shared_worker
 from dashboard.own_files import OwnFilesOnly
 from dashboard.trained_trials import TrainedStudies
 from engine.errors import DataError, WhichLayersError
@@ -38,7 +38,7 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("GRADIO_TEMP_DIR", str(cache / "live"))
-    worker = InferenceWorker(store_root)
+    worker = shared_worker(store_root)
 
     @asynccontextmanager
     async def lifespan(app: fastapi.FastAPI) -> AsyncIterator[None]:

@@ -21,6 +21,7 @@ from streamlit.web import bootstrap
 
 from dashboard import live_inference
 from dashboard.health import HEALTHY
+from dashboard.pages import PAGES
 from dashboard.places import cache_root, store_root
 from engine.errors import WhichLayersError
 
@@ -38,7 +39,6 @@ THEME = {
     "theme.dark.secondaryBackgroundColor": "#1d2328",
     "theme.dark.textColor": "#e6eaee",
 }
-PAGES = ("results", "images", "live")
 """Addresses of the pages, as in `app.py`."""
 OPTIONS = {
     "browser.gatherUsageStats": False,

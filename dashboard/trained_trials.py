@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from engine.store import Store, latest
+from engine.trial import AS_PRETRAINED
 
 
 class TrainedStudies:
@@ -51,19 +52,23 @@ class TrainedStudies:
     def provenance(self, study: str, trial_id: str) -> str:
         """One line: what the trial's network was trained on, from which weights, and how well it did."""
         facts = self._store.facts(study)
-        data, start = facts.get("data", {}), facts.get("start_weights") or {}
+        data, told = facts.get("data", {}), facts.get("start_weights") or []
         table = self.table(study)
         rows = table[table["id"] == trial_id].to_dict("records")
         if not rows:
             return "This trial is not among the study's trained trials any more; choose another."
         row = rows[0]
-        network = f"U-Net, width {row['width']}, {row['image_size']} × {row['image_size']}"
+        name = {"unet": f"U-Net, width {row['width']}", "smp": "U-Net of segmentation-models-pytorch"}
+        network = f"{name.get(row['model'], row['model'])}, {row['image_size']} × {row['image_size']}"
+        starts = [told] if isinstance(told, dict) else told  # one section, as older versions wrote it
+        start = next((one for one in starts if one.get("sha256") == row["start_weights"]), {})
         if row["strategy"] == "from scratch" or not isinstance(row["start_weights"], str):
             learned = "trained from random weights"
         else:
             described = start.get("description") or start.get("kind") or "start weights"
             share = 100 * row["trainable_parameters"] / max(1, row["total_parameters"])
-            learned = f"pre-trained ({described}), then {row['strategy']} fine-tuned ({share:.1f} % of the parameters)"
+            then = f"then {row['strategy']} fine-tuned ({share:.1f} % of the parameters)"
+            learned = f"pre-trained ({described}), {then if row['strategy'] != AS_PRETRAINED else 'not fine-tuned'}"
         parts = [
             f"Trained on {row['training_images']} images of {data.get('name', 'unknown data')}",
             str(data.get("provenance", "")),

@@ -1,6 +1,8 @@
 """A store of made attempts for tests of pages, figures and servers: nothing in it was trained."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +10,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from engine.architectures import UNET_STRATEGIES, trainable_parameters, unet_parameters
+from dashboard.figures.cells import Rate, cell_table, fold_table, trial_table
+from engine.architectures import unet_parameters
 from engine.datasets import Dataset
 from engine.datasets.cached import open_dataset
 from engine.store import Store
 from engine.study_settings import DataSettings
-from engine.trial import Attempt, Epoch, TestImage, Trial
+from engine.trial import AS_PRETRAINED, Attempt, Bin, Epoch, TestImage, Trial
 from tests import made
 
 SKILL = {
@@ -28,6 +31,10 @@ SKILL = {
 """Made: how well a strategy does in this store."""
 
 
+START = "natural-like images"
+"""Name of the start weights where a test does not care."""
+
+
 def made_trials(
     data: str,
     *,
@@ -36,22 +43,43 @@ def made_trials(
     folds: Sequence[int] = (0, 1),
     rates: Sequence[float] = (1e-4,),
     seeds: Sequence[int] = (0,),
+    starts: Sequence[str] = (START,),
+    as_pretrained: bool = False,
     image_size: int = 64,
     width: int = 16,
+    **changes: Any,
 ) -> list[Trial]:
-    """Every trial of a made study, in the order of running."""
-    return [
+    """Every trial of a made study, in the order of running; `changes` are fields of Trial."""
+    shared: dict[str, Any] = {
+        "data": data, "width": width, "image_size": image_size, "max_epochs": 15, "batches_per_epoch": 27, **changes,
+    }  # fmt: skip
+    trials = [
         made.trial(
-            strategy, data=data, fold=fold, fraction=float(fraction), width=width, image_size=image_size,
-            learning_rate=rate, seed=seed, start_weights=None if strategy == "from scratch" else "0" * 64,
-            max_epochs=15, batches_per_epoch=27,
+            strategy, fold=fold, fraction=float(fraction), learning_rate=rate, seed=seed, draws=len(rates), **shared,
+            **begun(start),
         )
         for fold in folds
         for seed in seeds
         for rate in rates
         for fraction in fractions
         for strategy in strategies
+        for start in (("",) if strategy == "from scratch" else starts)
     ]  # fmt: skip
+    tests = [
+        replace(
+            made.trial(fold=fold, fraction=0.0, learning_rate=rates[0], **shared, **begun(start)),
+            strategy=AS_PRETRAINED,
+            units=(),
+        )
+        for start in starts
+        for fold in folds
+    ]
+    return [*trials, *(tests if as_pretrained else [])]
+
+
+def begun(start: str) -> dict[str, str | None]:
+    """The fields of a trial that begins from the start weights of this name, "" for random ones."""
+    return {"start": start, "start_weights": hashlib.sha256(start.encode()).hexdigest() if start else None}
 
 
 def made_attempt(trial: Trial, dataset: Dataset | None = None, *, dice: float | None = None, **changes: Any) -> Attempt:
@@ -79,12 +107,23 @@ def made_attempt(trial: Trial, dataset: Dataset | None = None, *, dice: float | 
         "trial": trial, "number": 1, "state": "completed", "started": "2026-01-01T00:00:00+00:00", "seconds": 24.0,
         "host": "made", "best_epoch": best.epoch, "epochs_run": 15, "cut_at": 15, "dice": mean,
         "iou": mean / (2 - mean), "validation_loss": best.validation_loss, "validation_dice": best.validation_dice,
-        "trainable_parameters": trainable_parameters(UNET_STRATEGIES[trial.strategy], "unet", trial.width),
+        "trainable_parameters": sum(counts[unit] for unit in trial.units), "hd95": 30 * (1 - mean), "hd95_unit": "mm",
+        "kept_dice": 0.6 if trial.start else None, "calibration": made_bins(skill),
         "total_parameters": sum(counts.values()), "training_images": 54, "validation_images": 14,
         "validation_by": "image", "epochs": epochs, "test_images": images,
         "false_positive_rate": float(np.mean(normal)) if normal else None, "normal_images": len(normal),
     }  # fmt: skip
     return Attempt(**{**facts, **changes})
+
+
+def made_bins(skill: float) -> tuple[Bin, ...]:
+    """Ten bins of predicted probability, the better calibrated the higher the skill."""
+    lows = [number / 10 for number in range(10)]
+    positive = [round(1000 * (skill * (low + 0.05) + (1 - skill) * 0.5)) for low in lows]
+    return tuple(
+        Bin(low=low, pixels=1000, probability_sum=1000 * (low + 0.05), positive_pixels=count)
+        for low, count in zip(lows, positive, strict=True)
+    )
 
 
 def _test_images(trial: Trial, dataset: Dataset, skill: float, random: np.random.Generator) -> list[TestImage]:
@@ -104,7 +143,7 @@ def _test_images(trial: Trial, dataset: Dataset, skill: float, random: np.random
             TestImage(
                 image=str(row["image"]), index=index, group=str(row["group"]), dice=dice, iou=dice / (2 - dice),
                 empty_truth=not truth.any(), predicted_pixels=int(mask.sum()),
-                predicted_mask=np.packbits(mask).tobytes(),
+                predicted_mask=np.packbits(mask).tobytes(), hd95=30 * (1 - dice) if both and truth.any() else None,
             )
         )  # fmt: skip
     return found
@@ -136,10 +175,14 @@ def made_facts(dataset: Dataset, *, kind: str = "simulated", width: int = 16, **
             "images": len(dataset.images), "groups": None, "image_size": size, "compare_with": "SUS",
             "split_by": "image", "split_note": "", "labels": {}, "scanners": {}, **data,
         },
-        "start_weights": {
-            "sha256": "0" * 64, "kind": "natural-like images", "description": "1,000 made natural-like images",
-            "own_dice": 0.93, "seconds": 160.0,
-        },
+        "start_weights": [
+            {
+                "name": START, "sha256": begun(START)["start_weights"], "kind": "natural-like images",
+                "description": "1,000 made natural-like images", "own_dice": 0.93, "seconds": 160.0,
+            }
+        ],
+        "reference": "whole network",
+        "margin": 0.01,
         "machine": {"host": "made", "processor": "made", "cores": 2, "gpu": None, "memory_gb": 8},
         "settings": {
             "width": width, "image_size": size, "max_epochs": 15, "patience": 20, "batches_per_epoch": 27,
@@ -193,7 +236,9 @@ def made_progress(state: str, trials: int, closed: int) -> dict[str, Any]:
 
 def attempts_of(*attempts: Attempt) -> pd.DataFrame:
     """The attempts as the store gives them, without writing them."""
-    names = [name for name in Attempt.__dataclass_fields__ if name not in ("trial", "epochs", "test_images")]
+    names = [
+        name for name in Attempt.__dataclass_fields__ if name not in ("trial", "epochs", "test_images", "calibration")
+    ]
     return pd.DataFrame(
         [
             {"id": attempt.trial.id, **vars(attempt.trial), **{name: getattr(attempt, name) for name in names}}
@@ -202,4 +247,15 @@ def attempts_of(*attempts: Attempt) -> pd.DataFrame:
     )
 
 
-__all__ = ["attempts_of", "made_attempt", "made_facts", "made_progress", "made_store", "made_trials", "normals_folder"]
+def plan_of(trials: Sequence[Trial]) -> pd.DataFrame:
+    """The plan as the store gives it, without writing it."""
+    return pd.DataFrame([{"id": trial.id, **vars(trial)} for trial in trials])
+
+
+def cells_of(
+    *attempts: Attempt, trials: Sequence[Trial], rate: Rate | None = None, measure: str = "dice"
+) -> pd.DataFrame:
+    """The cells of a study with these attempts."""
+    plan = plan_of(trials)
+    found = fold_table(trial_table(plan, attempts_of(*attempts), rate), measure)
+    return cell_table(found, plan, "made images", measure=measure)

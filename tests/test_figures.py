@@ -1,50 +1,28 @@
 """Figures by their numbers (tables) and structure; looks are checked by eye. Attempts here are made, not trained."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as draw
 
 from dashboard.figures import answer, cells, comparison, curves, folds, frames, outlines, table2
 from dashboard.figures.palette import SCALES
-from engine import published
+from engine import published, significance
 from engine.datasets import make_dataset
-from engine.trial import Attempt, Trial
 from tests.made import discs
-from tests.made_store import attempts_of, made_attempt, made_trials
-
-
-def plan_of(trials: list[Trial]) -> pd.DataFrame:
-    return pd.DataFrame([{"id": trial.id, **vars(trial)} for trial in trials])
-
-
-def study(*attempts: Attempt, trials: list[Trial], rate: cells.Rate | None = None) -> pd.DataFrame:
-    """The cells of a study with these attempts."""
-    plan = plan_of(trials)
-    found = cells.trial_table(plan, attempts_of(*attempts), rate)
-    return cells.cell_table(cells.fold_table(found), plan, "made images")
-
+from tests.made_store import attempts_of, cells_of, made_attempt, made_trials, plan_of
 
 PAIR = {"strategies": ("whole network", "contracting"), "fractions": (80,)}
 
 
-def test_mean_and_sd_are_over_folds_with_n_minus_one() -> None:
-    trials = made_trials("d", strategies=("whole network",), fractions=(80,))
-    cell = study(
-        *[made_attempt(trial, dice=dice) for trial, dice in zip(trials, (0.8, 0.9), strict=True)], trials=trials
-    )
-    assert cell.loc[0, "mean"] == pytest.approx(0.85)
-    assert cell.loc[0, "sd"] == pytest.approx(0.1 / math.sqrt(2))
-    assert cell.loc[0, "values"] == pytest.approx([0.8, 0.9])
-
-
 def test_test_values_stay_hidden_until_all_folds_of_a_cell_are_closed() -> None:
     trials = made_trials("d", **PAIR)
-    drawn = table2.table2_table(study(*[made_attempt(trial) for trial in trials[:3]], trials=trials))
+    drawn = table2.table2_table(cells_of(*[made_attempt(trial) for trial in trials[:3]], trials=trials))
     waiting = drawn[drawn["strategy"] == "contracting"].iloc[0]
     assert waiting["text"] == "1/2"
     assert math.isnan(waiting["mean"])
@@ -56,89 +34,14 @@ def test_test_values_stay_hidden_until_all_folds_of_a_cell_are_closed() -> None:
 
 def test_one_fold_has_no_sd() -> None:
     trials = made_trials("d", folds=(0,), **PAIR)
-    drawn = table2.table2_table(study(*map(made_attempt, trials), trials=trials))
+    drawn = table2.table2_table(cells_of(*map(made_attempt, trials), trials=trials))
     assert drawn["sd"].isna().all()
     assert drawn["text"].str.contains("1 fold").all()
 
 
-def test_folds_that_did_not_converge_are_left_out_counted_and_shown_beside() -> None:
-    trials = made_trials("d", strategies=("whole network",), fractions=(80,), folds=range(5))
-    dice = (0.8, 0.8, 0.8, 0.9, 0.1)
-    attempts = [
-        made_attempt(trial, dice=value, **({"state": "not_converged", "cut_at": None} if value == 0.1 else {}))
-        for trial, value in zip(trials, dice, strict=True)
-    ]
-    cell = table2.table2_table(study(*attempts, trials=trials)).iloc[0]
-    assert cell["mean"] == pytest.approx(0.825)
-    assert cell["mean_all"] == pytest.approx(np.mean(dice))
-    assert "†" in cell["text"]
-    assert "1 of 5 failed" in cell["hover"]
-    assert "mean over all folds 0.680" in cell["hover"]
-    assert "over 4 folds" in cell["hover"]
-    assert "cut at 15 in 4 folds" in cell["hover"]
-
-
-def test_seeds_are_averaged_within_the_fold_first() -> None:
-    trials = made_trials("d", strategies=("whole network",), fractions=(80,), seeds=(0, 1, 2))
-    dice = {(0, 0): 0.6, (0, 1): 0.7, (0, 2): 0.8, (1, 0): 0.9, (1, 1): 0.9, (1, 2): 0.9}
-    cell = study(*[made_attempt(trial, dice=dice[trial.fold, trial.seed]) for trial in trials], trials=trials)
-    assert cell.loc[0, "values"] == pytest.approx([0.7, 0.9])
-    assert cell.loc[0, "sd"] == pytest.approx(0.2 / math.sqrt(2))
-
-
-def test_rates_are_chosen_by_validation_per_fold_and_never_by_test() -> None:
-    trials = made_trials("d", strategies=("whole network",), fractions=(80,), rates=(1e-3, 1e-4))
-    attempts = [
-        # fold 0 validates best at 1e-3 and fold 1 at 1e-4; the test Dice would choose the other ones
-        made_attempt(trial, dice=0.5 if better else 0.9, validation_dice=0.8 if better else 0.7)
-        for trial in trials
-        for better in [(trial.learning_rate == 1e-3) == (trial.fold == 0)]
-    ]
-    cell = study(*attempts, trials=trials)
-    assert cell.loc[0, "mean"] == pytest.approx(0.5)
-    assert cell.loc[0, "rates"] == [1e-4, 1e-3]
-    assert cells.rates(plan_of(trials)) == [cells.CHOSEN, 1e-3, 1e-4]
-    fixed = study(*attempts, trials=trials, rate=1e-3)
-    assert fixed.loc[0, "values"] == pytest.approx([0.5, 0.9])
-
-
-def test_a_chosen_rate_waits_for_all_rates_of_its_fold() -> None:
-    trials = made_trials("d", strategies=("whole network",), fractions=(80,), rates=(1e-3, 1e-4))
-    cell = study(*map(made_attempt, trials[:3]), trials=trials)
-    assert not cell.loc[0, "complete"]
-    assert math.isnan(cell.loc[0, "mean"])
-
-
-def test_a_crashed_trial_keeps_its_cell_open_until_a_later_attempt_closes_it() -> None:
-    trials = made_trials("d", strategies=("whole network",), fractions=(80,))
-    crash = made_attempt(trials[0], state="error", error="Traceback", dice=None)
-    good = [made_attempt(trials[1], dice=0.8), made_attempt(trials[0], dice=0.6, number=2)]
-    before = study(crash, good[0], trials=trials).iloc[0]
-    assert (before["complete"], before["crashed"]) == (False, 1)
-    after = study(crash, *good, trials=trials).iloc[0]
-    assert (after["complete"], after["crashed"]) == (True, 0)
-    assert after["mean"] == pytest.approx(0.7)
-
-
-def test_attempts_outside_the_plan_do_not_count() -> None:
-    trials = made_trials("d", **PAIR)
-    other = made_trials("other data", **PAIR)
-    table = cells.trial_table(plan_of(trials), attempts_of(*map(made_attempt, other)))
-    assert not table["closed"].any()
-
-
-@settings(deadline=None, max_examples=15)
-@given(draw.permutations(range(8)))
-def test_cells_do_not_depend_on_the_order_of_attempts(order: list[int]) -> None:
-    trials = made_trials("d", **{**PAIR, "fractions": (80, 5)})
-    attempts = [made_attempt(trial) for trial in trials]
-    straight, mixed = study(*attempts, trials=trials), study(*[attempts[place] for place in order], trials=trials)
-    pd.testing.assert_frame_equal(straight, mixed)
-
-
 def test_each_row_runs_from_its_own_lowest_to_its_own_highest() -> None:
     trials = made_trials("d")
-    drawn = table2.table2_table(study(*map(made_attempt, trials), trials=trials))
+    drawn = table2.table2_table(cells_of(*map(made_attempt, trials), trials=trials))
     for _, row in drawn.groupby("row"):
         assert row.loc[row["mean"].idxmin(), "level"] == 0
         assert row.loc[row["mean"].idxmax(), "level"] == 1
@@ -148,7 +51,7 @@ def test_each_row_runs_from_its_own_lowest_to_its_own_highest() -> None:
 
 def test_an_unfinished_row_is_coloured_from_three_complete_cells() -> None:
     trials = made_trials("d", fractions=(80,), folds=(0,))
-    two, three = (table2.table2_table(study(*map(made_attempt, trials[:done]), trials=trials)) for done in (2, 3))
+    two, three = (table2.table2_table(cells_of(*map(made_attempt, trials[:done]), trials=trials)) for done in (2, 3))
     assert two["level"].isna().all()
     assert two["mean"].notna().sum() == 2
     assert not two["coloured"].any()
@@ -160,8 +63,76 @@ def test_an_unfinished_row_is_coloured_from_three_complete_cells() -> None:
 
 def test_a_complete_row_of_two_cells_is_coloured() -> None:
     trials = made_trials("d", **PAIR)
-    drawn = table2.table2_table(study(*map(made_attempt, trials), trials=trials))
+    drawn = table2.table2_table(cells_of(*map(made_attempt, trials), trials=trials))
     assert sorted(drawn["level"]) == [0, 1]
+
+
+@pytest.mark.parametrize(("measure", "column"), [("HD95", "hd95"), ("false positives", "false_positive_rate")])
+def test_of_measures_that_should_be_low_the_lowest_is_bold_and_best(measure: str, column: str) -> None:
+    trials = made_trials("d", strategies=("whole network", "contracting", "block 9"), fractions=(80,))
+    values = {"whole network": 0.02, "contracting": 0.01, "block 9": 0.3}
+    attempts = [
+        made_attempt(trial, normal_images=9, **{column: values[trial.strategy] * (1 if "rate" in column else 100)})
+        for trial in trials
+    ]
+    drawn = table2.table2_table(cells_of(*attempts, trials=trials, measure=column), measure=measure)
+    by_strategy = drawn.set_index("strategy")
+    assert by_strategy["level"].idxmax() == "contracting"
+    assert by_strategy["level"].idxmin() == "block 9"
+    assert by_strategy.index[by_strategy["best"]].tolist() == ["contracting"]
+    shown = {"HD95": "<b>1.0</b>", "false positives": "<b>1.0 %</b>"}[measure]
+    assert by_strategy.loc["contracting", "text"].startswith(shown)
+    assert f"{measure} {shown[3:-4]}" in by_strategy.loc["contracting", "hover"]
+    said = answer.answer(cells_of(*attempts, trials=trials, measure=column), measure=measure)
+    assert f"lowest mean test {'HD95 (mm)' if column == 'hd95' else measure}" in said
+    assert said.index("contracting") < said.index("block\u00a09")
+
+
+def test_undefined_distances_are_told_on_hover() -> None:
+    trials = made_trials("d", **PAIR)
+    attempts = [made_attempt(trial, hd95=3.0, hd95_undefined=2) for trial in trials]
+    drawn = table2.table2_table(cells_of(*attempts, trials=trials, measure="hd95"), measure="HD95")
+    assert "HD95 3.0 mm, sd 0.0, over 2 folds" in drawn.loc[0, "hover"]
+    assert "undefined in 4 test images, in which nothing was predicted: counted, not averaged" in drawn.loc[0, "hover"]
+
+
+def test_without_normal_images_there_are_no_false_positives_to_show() -> None:
+    trials = made_trials("d", **PAIR)
+    cell = cells_of(*map(made_attempt, trials), trials=trials, measure="false_positive_rate")
+    drawn = table2.table2_table(cell, measure="false positives")
+    assert drawn["text"].tolist() == ["–", "–"]
+    assert "no test image is normal" in drawn.loc[0, "hover"]
+    assert "false positives not measured" in answer.answer(cell, measure="false positives")
+
+
+def test_a_cell_that_is_not_inferior_is_marked_and_intervals_stand_on_hover() -> None:
+    trials = made_trials("d", **PAIR)
+    ours = cells_of(*map(made_attempt, trials), trials=trials).assign(
+        low=[0.8, float("nan")], high=[0.9, float("nan")], interval="bootstrap over 20 groups",
+        not_inferior=[False, True], recommended="at most 0.004 below whole network",
+    )  # fmt: skip
+    theirs = comparison.beside(ours, comparison.published_cells(published.table2(), width=64, dataset="SUS"))
+    drawn = table2.table2_table(pd.concat([ours, theirs], ignore_index=True))
+    assert drawn["text"].str.contains("≈").tolist() == [False, True, False, False]
+    assert "≈ at most 0.004 below whole network" in drawn.loc[1, "hover"]
+    assert "95 % interval 0.800 to 0.900, bootstrap over 20 groups" in drawn.loc[0, "hover"]
+    assert "interval" not in drawn.loc[1, "hover"]
+
+
+def test_rows_of_several_studies_stand_below_each_other_with_their_names() -> None:
+    trials = made_trials("d", **PAIR)
+    one = cells_of(*map(made_attempt, trials), trials=trials).assign(study="one")
+    other = made_trials("d", strategies=("whole network", "block 5"), fractions=(80, 5))
+    two = cells_of(*map(made_attempt, other), trials=other).assign(study="two")
+    assert list(table2.stacked({"one": one})["dataset"]) == ["made images"] * 2
+    drawn = table2.table2_table(table2.stacked({"one": one, "two": two}))
+    assert list(dict.fromkeys(drawn["row_label"])) == [
+        "one: made images 80 %", "two: made images 80 %", "two: made images 5 %",
+    ]  # fmt: skip
+    assert (drawn["text"] == "–").sum() == 1 + 2  # one has no block 5, two no contracting
+    figure = table2.table2(drawn, selected={"percent": "80 %", "strategy": "whole network", "study": "two"})
+    assert len(figure.layout.shapes) == 1
+    assert set(figure.data[1].customdata[:, 5]) == {"one", "two", ""}
 
 
 def test_the_published_table_is_shown_digit_by_digit_and_missing_means_stay_missing() -> None:
@@ -192,7 +163,7 @@ def test_the_table_is_one_heatmap_with_text_and_one_trace_of_squares() -> None:
 def test_lowest_and_highest_have_the_ends_of_the_scale(colours: Any, dark: bool) -> None:
     trials = made_trials("d")
     figure = table2.table2(
-        table2.table2_table(study(*map(made_attempt, trials), trials=trials)), colours=colours, dark=dark
+        table2.table2_table(cells_of(*map(made_attempt, trials), trials=trials)), colours=colours, dark=dark
     )
     scale = figure.data[0].colorscale
     assert (scale[2], scale[-1]) == ((0.5, SCALES[colours, dark][0]), (1.0, SCALES[colours, dark][-1]))
@@ -203,10 +174,10 @@ def test_lowest_and_highest_have_the_ends_of_the_scale(colours: Any, dark: bool)
 
 def test_the_chosen_cell_is_framed_and_only_ours_can_be() -> None:
     trials = made_trials("d", **PAIR)
-    ours = study(*map(made_attempt, trials), trials=trials)
+    ours = cells_of(*map(made_attempt, trials), trials=trials)
     theirs = comparison.beside(ours, comparison.published_cells(published.table2(), width=64, dataset="SUS"))
     drawn = table2.table2_table(pd.concat([ours, theirs]))
-    figure = table2.table2(drawn, selected=("80 %", "contracting"))
+    figure = table2.table2(drawn, selected={"percent": "80 %", "strategy": "contracting"})
     assert len(figure.layout.shapes) == 1
     assert set(drawn["dataset"]) == {"made images", "SUS, Amiri et al. 2020"}
     assert set(theirs["strategy"]) == {"whole network", "contracting"}
@@ -242,7 +213,7 @@ def test_a_difference_is_shown_only_where_data_width_and_size_match() -> None:
 
 def test_differences_are_ours_minus_published() -> None:
     trials = made_trials("d", **PAIR)
-    ours = study(*[made_attempt(trial, dice=0.8) for trial in trials], trials=trials)
+    ours = cells_of(*[made_attempt(trial, dice=0.8) for trial in trials], trials=trials)
     theirs = comparison.published_cells(published.table2(), width=64, dataset="SUS")
     drawn = table2.table2_table(comparison.difference_cells(ours, theirs), kind="difference")
     # SUS 80 % in Table II: whole network 0.834, contracting 0.823
@@ -253,13 +224,45 @@ def test_differences_are_ours_minus_published() -> None:
 def test_the_answer_names_test_means_only_of_complete_rows() -> None:
     trials = made_trials("d", **PAIR)
     attempts = [made_attempt(trial, dice=0.9 if trial.strategy == "contracting" else 0.8) for trial in trials]
-    done = answer.answer(study(*attempts, trials=trials))
+    done = answer.answer(cells_of(*attempts, trials=trials))
     assert "highest mean test Dice 0.900 (0.000) for **contracting**" in done
     assert "Two folds: no test and no interval." in done
-    running = answer.answer(study(*attempts[:3], trials=trials))
+    running = answer.answer(cells_of(*attempts[:3], trials=trials))
     assert "test Dice" not in running
     assert "1 of 2 cells complete; by validation Dice so far" in running
     assert answer.answer(pd.DataFrame()) == "No trial is planned yet."
+
+
+def test_the_answer_tells_rows_of_several_start_weights_apart() -> None:
+    trials = made_trials("d", strategies=("whole network", "contracting"), fractions=(80,), starts=("A", "B"))
+    said = answer.answer(cells_of(*map(made_attempt, trials), trials=trials))
+    assert "With **80 %** of the images (A): highest" in said
+    assert "With **80 %** of the images (B): highest" in said
+
+
+def test_recommendations_stand_in_their_own_words_and_once_where_they_agree() -> None:
+    def found(sentence: str) -> significance.Recommendation:
+        images = pd.DataFrame({"strategy": ["x"], "fold": [0], "index": [0], "group": [""], "dice": [0.5]})
+        row = pd.DataFrame({"strategy": ["x"], "complete": [True], "failed": [0], "trainable": [1]})
+        return replace(significance.recommend(images, row), sentence=sentence)
+
+    one, other = found("Fine-tune x."), found("The data cannot tell.")
+    assert answer.advice({("A", "", 80.0): one, ("A", "", 5.0): one}) == "**Recommendation:** Fine-tune x."
+    assert answer.advice({("A", "", 80.0): one, ("A", "", 5.0): other}) == (
+        "**Recommendation, 5 %:** The data cannot tell.  \n**Recommendation, 80 %:** Fine-tune x."
+    )
+    assert "**Recommendation, 80 % · B:**" in answer.advice({("A", "", 80.0): one, ("B", "", 80.0): other})
+
+
+def test_the_provenance_names_each_start_weights_and_the_network() -> None:
+    start = {"name": "A", "description": "1,000 made images."}
+    told = {**facts(), "start_weights": [start]}
+    assert "start weights: 1,000 made images · U-Net, width 64, 256 × 256" in answer.provenance(told, pd.DataFrame())
+    told = {**facts(), "start_weights": [start, {**start, "name": "B"}]}
+    assert "start weights: A (1,000 made images); B (1,000 made images)" in answer.provenance(told, pd.DataFrame())
+    assert "no start weights" in answer.provenance({**facts(), "start_weights": []}, pd.DataFrame())
+    told["settings"]["model"] = "my.module:build"
+    assert "my.module:build, 256 × 256" in answer.provenance(told, pd.DataFrame())
 
 
 def test_a_run_without_its_process_is_called_interrupted() -> None:
@@ -357,27 +360,6 @@ def test_normal_images_are_ordered_by_predicted_pixels_and_never_by_dice() -> No
     found = cells.trial_table(plan, attempts_of(*map(made_attempt, trials)))
     table = outlines.extremes_table(images, found, 4)
     assert list(table["end"] + " " + table["image"]) == ["worst a", "best d", "normal c", "normal b"]
-
-
-def test_false_positives_are_averaged_over_folds_and_told_on_hover() -> None:
-    trials = made_trials("d", **PAIR)
-    attempts = [
-        made_attempt(trial, normal_images=15, false_positive_rate=0.04 if trial.fold else 0.2) for trial in trials
-    ]
-    cell = study(*attempts, trials=trials)
-    assert cell.loc[0, "false_positive_rate"] == pytest.approx(0.12)
-    assert "false positives on normal images: 12 % of 30" in table2.table2_table(cell).loc[0, "hover"]
-    waiting = study(*attempts[:1], trials=trials)
-    assert waiting["false_positive_rate"].isna().all()  # test values come with the last fold
-
-
-def test_results_from_before_normal_images_were_counted_say_nothing_of_them() -> None:
-    trials = made_trials("d", **PAIR)
-    plan = plan_of(trials)
-    older = attempts_of(*map(made_attempt, trials)).drop(columns=["false_positive_rate", "normal_images"])
-    cell = cells.cell_table(cells.fold_table(cells.trial_table(plan, older)), plan, "made images")
-    assert list(cell["normal_images"]) == [0, 0]
-    assert "normal" not in "".join(table2.table2_table(cell)["hover"])
 
 
 def test_made_attempts_keep_normal_images_out_of_dice() -> None:

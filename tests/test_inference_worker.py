@@ -16,9 +16,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from dashboard.inference_worker import InferenceError, InferenceWorker
-from engine.errors import DataError, StoreError
-from tests.trained_store import STUDY, TrainedStore, disc, make_trained_store, png
+from dashboard.inference_worker import InferenceError, InferenceWorker, shared_worker
+from engine.errors import DataError, StoreError, StrategyError
+from tests.trained_store import SIZE, STUDY, WIDTH, TrainedStore, disc, make_trained_store, png
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +131,41 @@ def test_an_unknown_trial_is_a_store_error_and_the_process_goes_on(
         worker.predict(STUDY, "nonsense", png(disc()))
     assert worker.predict(STUDY, trained.bright.id, png(disc())).mask == before.mask
     assert worker.process_id == process
+
+
+def test_feature_maps_come_before_and_after_fine_tuning(worker: InferenceWorker, trained: TrainedStore) -> None:
+    frame = disc(SIZE, SIZE, radius=9)
+    before, after = worker.feature_maps(STUDY, trained.dark.id, "5a", frame)
+    assert before.shape == after.shape == (16 * WIDTH, SIZE // 16, SIZE // 16)
+    assert before.dtype == np.float32
+    assert np.abs(before - after).max() > 0.01  # the whole network was trained
+    before, after = worker.feature_maps(STUDY, trained.bright.id, "5a", frame)
+    np.testing.assert_array_equal(before, after)  # only block 9 was
+    assert worker.predict(STUDY, trained.bright.id, png(disc())).area_pixels > 0
+
+
+def test_feature_maps_that_cannot_be_are_said_in_one_line_and_the_process_goes_on(
+    worker: InferenceWorker, trained: TrainedStore
+) -> None:
+    frame = disc(SIZE, SIZE, radius=9)
+    worker.predict(STUDY, trained.bright.id, png(disc()))
+    process = worker.process_id
+    with pytest.raises(StoreError, match="random weights"):
+        worker.feature_maps(STUDY, trained.scratch.id, "1", frame)
+    with pytest.raises(StrategyError, match="unknown unit '12'"):
+        worker.feature_maps(STUDY, trained.dark.id, "12", frame)
+    assert worker.process_id == process
+
+
+def test_all_programs_of_a_server_share_one_worker_until_it_is_closed(trained: TrainedStore, tmp_path: Path) -> None:
+    first = shared_worker(str(trained.root))
+    assert shared_worker(str(trained.root)) is first
+    assert shared_worker(str(tmp_path)) is not first
+    assert first.process_id is None  # nothing starts before it is asked
+    first.close()
+    second = shared_worker(str(trained.root))
+    assert second is not first
+    assert not second.closed
 
 
 def test_warming_returns_at_once_and_says_nothing_of_problems(worker: InferenceWorker, trained: TrainedStore) -> None:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from dashboard.figures.measures import MEASURES, Measure
 from dashboard.figures.rows import parts, rows
+from engine.significance import Recommendation
 
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 
@@ -14,19 +16,25 @@ def answer(cells: pd.DataFrame, *, measure: str = "Dice") -> str:
     """What the cells say, least images first: test means of rows that are complete, validation ranks of the others."""
     if not len(cells):
         return "No trial is planned yet."
-    sentences, folds = [], 0
-    for fraction, row in sorted(parts(cells, "fraction"), key=lambda item: float(item[0])):
-        where = f"With **{fraction:g} %** of the images"
+    shown, sentences, folds = MEASURES[measure], [], 0
+    several = cells["dataset"].nunique() > 1
+    for (fraction, _), row in sorted(parts(cells, ["fraction", "dataset"]), key=lambda item: float(item[0][0])):
+        named = " · ".join(name for name in row[["start", "network"]].iloc[0] if name)
+        where = f"With **{fraction:g} %** of the images" + (f" ({named})" if several else "")
         good = row.dropna(subset=["mean"])
         if row["complete"].all() and len(good):
             folds = max(folds, int(row["folds"].max()))
-            first = [_value(cell) for cell in rows(good.nlargest(2, "mean"))]
-            lowest = next(rows(good.nsmallest(1, "mean")))
-            text = f"{where}: highest mean test {measure} {', then '.join(first)}"
-            text += f"; lowest {_value(lowest)}" if len(good) > 2 else ""
+            up, down = good.nlargest(2, "mean"), good.nsmallest(2, "mean")
+            (best, most), (worst, least) = ((up, "highest"), (down, "lowest"))
+            if shown.lower_is_better:
+                (best, most), (worst, least) = (worst, least), (best, most)
+            first = [_value(cell, shown) for cell in rows(best)]
+            text = f"{where}: {most} mean test {shown.title(_unit(row))} {', then '.join(first)}"
+            text += f"; {least} {_value(next(rows(worst)), shown)}" if len(good) > 2 else ""
             sentences.append(text + ".")
         elif row["complete"].all():
-            sentences.append(f"{where}: no training converged.")
+            failed = bool((row["failed"] == row["trainings"]).all())
+            sentences.append(f"{where}: {'no training converged' if failed else f'{shown.name} not measured'}.")
         else:
             done, planned = int(row["complete"].sum()), len(row)
             known = row.dropna(subset=["validation"]).nlargest(2, "validation")
@@ -35,18 +43,35 @@ def answer(cells: pd.DataFrame, *, measure: str = "Dice") -> str:
             sentences.append(f"{text}; by validation Dice so far {lead}." if lead else f"{text}.")
     if folds:
         count = NUMBERS[folds] if folds < len(NUMBERS) else str(folds)
-        few = "no test and no interval" if folds <= 2 else "means and standard deviations only, no test yet"
+        few = "no test and no interval" if folds <= 2 else "intervals of the means stand on hover"
         sentences.append(f"{count} fold{'s' if folds > 1 else ''}: {few}.")
     return "  \n".join(sentences)
+
+
+def advice(recommendations: Mapping[tuple[str, str, float], Recommendation]) -> str:
+    """The recommendation of each row in its own words, least images first; once where all say the same."""
+    ordered = sorted(recommendations.items(), key=lambda item: item[0][2])
+    if len({found.sentence for _, found in ordered}) == 1:
+        return f"**Recommendation:** {ordered[0][1].sentence}"
+    several = len({place[:2] for place, _ in ordered}) > 1
+    lines = []
+    for (start, network, fraction), found in ordered:
+        named = [f"{fraction:g} %", *((name for name in (start, network) if name) if several else ())]
+        lines.append(f"**Recommendation, {' · '.join(named)}:** {found.sentence}")
+    return "  \n".join(lines)
 
 
 def _now(trial: Mapping[str, Any]) -> str:
     return f"{trial['strategy']} {trial['fraction']:g} % fold {trial['fold']} (epoch {trial['epoch']})"
 
 
-def _value(cell: Any) -> str:
-    spread = "" if pd.isna(cell.sd) else f" ({cell.sd:.3f})"
-    return f"{cell.mean:.3f}{spread} for **{_whole(cell.strategy)}**"
+def _unit(row: pd.DataFrame) -> str:
+    return next((unit for unit in row["hd95_unit"] if unit), "") if "hd95_unit" in row else ""
+
+
+def _value(cell: Any, measure: Measure) -> str:
+    spread = "" if pd.isna(cell.sd) else f" ({measure.write(cell.sd)})"
+    return f"{measure.write(cell.mean)}{spread} for **{_whole(cell.strategy)}**"
 
 
 def _whole(name: str) -> str:
@@ -68,14 +93,16 @@ def images_line(facts: Mapping[str, Any]) -> str:
 
 def provenance(facts: Mapping[str, Any], plan: pd.DataFrame) -> str:
     """The line that always stands on the page: images, start weights, network, folds, precision."""
-    data, settings, start = facts["data"], facts["settings"], facts.get("start_weights")
+    data, settings, starts = facts["data"], facts["settings"], facts.get("start_weights") or []
     groups = f" ({data['groups']} groups)" if data.get("groups") else ""
     parts = [f"{images_line(facts)}{groups}"]
-    if start:
-        parts.append(f"start weights: {start['description'].rstrip('.')}")
-    else:
-        parts.append("no start weights")
-    parts.append(f"U-Net, width {settings['width']}, {settings['image_size']} × {settings['image_size']} pixels")
+    told = [str(start["description"]).rstrip(".") for start in starts]
+    if len(starts) > 1:
+        told = [f"{start['name']} ({text})" for start, text in zip(starts, told, strict=True)]
+    parts.append(f"start weights: {'; '.join(told)}" if told else "no start weights")
+    model = settings.get("model", "unet")
+    network = f"U-Net, width {settings['width']}" if model == "unet" else str(model)
+    parts.append(f"{network}, {settings['image_size']} × {settings['image_size']} pixels")
     if len(plan):
         ran, of = plan["fold"].nunique(), int(plan["folds"].iloc[0])
         parts.append(f"{ran} of {of} folds, split by {plan['split_by'].iloc[0]}")

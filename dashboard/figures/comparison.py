@@ -20,7 +20,10 @@ def published_cells(published: pd.DataFrame, *, width: int, dataset: str | None 
     return pd.DataFrame(
         {
             "source": "published",
+            "study": "",
             "dataset": published["dataset"].astype(str) + ", Amiri et al. 2020",
+            "start": "",
+            "network": "",
             "fraction": published["train_percent"].astype(float),
             "strategy": published["strategy"],
             "mean": published["dice_mean"].astype(float),
@@ -41,6 +44,11 @@ def published_cells(published: pd.DataFrame, *, width: int, dataset: str | None 
             "normal_images": 0,
             "trainable": published["strategy"].map(trainable).astype(int),
             "total": max(trainable.values()),
+            "minutes": float("nan"),
+            "megabytes": published["strategy"].map(trainable) * 4 / 1e6,
+            "kept": float("nan"),
+            "hd95_unit": "",
+            "hd95_undefined": 0,
         }
     ).reset_index(drop=True)
 

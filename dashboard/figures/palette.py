@@ -49,5 +49,6 @@ def empty(text: str, *, dark: bool = False, height: int = 200) -> go.Figure:
     figure = go.Figure(layout=layout(dark=dark, height=height))
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
-    figure.add_annotation(text=text, showarrow=False, font={"color": FAINT[dark], "size": 14}, x=0.5, y=0.5)
+    place = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper"}
+    figure.add_annotation(text=text, showarrow=False, font={"color": FAINT[dark], "size": 14}, **place)
     return figure

@@ -1,5 +1,6 @@
 """Table II: strategies in columns with their parameters, data set and fraction in rows, each row coloured by itself."""
 
+from collections.abc import Mapping
 from html import escape
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -9,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures.answer import false_positives
+from dashboard.figures.measures import DICE, MEASURES, Measure
 from dashboard.figures.palette import ACCENT, FAINT, INK, PLAIN, SCALES, Colours, empty, layout
 from dashboard.figures.rows import rows
 
@@ -19,17 +21,31 @@ TOP_PIXELS = 82
 FEWEST_COLOURED = 3
 """Complete cells from which an unfinished row is coloured."""
 DASH = "–"
+NOT_INFERIOR = "≈"
+"""Mark of a cell that is not inferior to the reference within the study's margin."""
+SQUARE = ["source", "percent", "strategy", "start", "network", "study"]
 Kind = Literal["mean", "difference"]
+
+
+def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The cells of several studies, by the study's name, one below the other; of several, each row names its study."""
+    named = [
+        table if len(tables) == 1 else table.assign(dataset=f"{study}: " + table["dataset"])
+        for study, table in tables.items()
+    ]
+    return pd.concat(named, ignore_index=True)
 
 
 def table2_table(cells: pd.DataFrame, *, measure: str = "Dice", kind: Kind = "mean") -> pd.DataFrame:
     """A row per cell of the drawn table: its place, text, colour level and hover text.
 
-    `row_label` is the data set's name and the fraction. `level` runs from 0 (lowest of the row) to 1 (highest), NaN
+    `row_label` is the data set's name and the fraction. `level` runs from 0 (worst of the row) to 1 (best), NaN
     for a cell without a value or alone in its row; of differences, 0.5 is none. `coloured` tells of a row's cells
-    that they may have one: of two values one would always be the worst. `best` marks the highest of a complete row.
-    Every row has a cell for every strategy: one that does not exist is an en dash.
+    that they may have one: of two values one would always be the worst. `best` marks the best of a complete row.
+    Every row has a cell for every strategy: one that does not exist is an en dash. Cells may have the columns `low`
+    and `high` (an interval of the mean, with `interval`, how it was made) and `not_inferior` (with `recommended`).
     """
+    shown = MEASURES[measure]
     columns = list(dict.fromkeys(cells["strategy"]))
     rows = list(dict.fromkeys(zip(cells["dataset"], cells["fraction"], strict=True)))
     grid = pd.MultiIndex.from_tuples(
@@ -52,38 +68,42 @@ def table2_table(cells: pd.DataFrame, *, measure: str = "Dice", kind: Kind = "me
         table["coloured"], table["best"] = True, False
     else:
         spread = (high - low).where(high > low, np.nan)
-        table["level"] = ((table["mean"] - low) / spread).where(spread.notna(), 0.5).where(table["mean"].notna())
+        above = high - table["mean"] if shown.lower_is_better else table["mean"] - low
+        table["level"] = (above / spread).where(spread.notna(), 0.5).where(table["mean"].notna())
         whole = table["complete"].fillna(True).astype(bool).groupby(table["row"]).transform("all")
         table["coloured"] = whole | (known >= FEWEST_COLOURED)
         table["level"] = table["level"].where(table["coloured"] & (known > 1))
-        table["best"] = table["mean"].notna() & (table["mean"].round(3) == high.round(3)) & (known > 1) & whole
+        top = low if shown.lower_is_better else high
+        equal = table["mean"].round(shown.digits) == top.round(shown.digits)
+        table["best"] = table["mean"].notna() & equal & (known > 1) & whole
     records: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in table.to_dict("records")
     ]
-    table["text"] = [_text(cell, kind) for cell in records]
-    table["hover"] = [_hover(cell, measure, kind) for cell in records]
+    table["text"] = [_text(cell, shown, kind) for cell in records]
+    table["hover"] = [_hover(cell, shown, kind) for cell in records]
     return table
 
 
-def _text(cell: dict[str, Any], kind: Kind) -> str:
+def _text(cell: dict[str, Any], measure: Measure, kind: Kind) -> str:
     if not cell["exists"]:
         return DASH
     if not cell["complete"]:
         return f"{cell['folds_done']:.0f}/{cell['folds']:.0f}"
     if np.isnan(cell["mean"]):
-        return "failed" if cell["failed"] else DASH
+        return "failed" if cell["failed"] == cell["trainings"] else DASH
     if kind == "difference":
-        return f"{cell['mean']:+.3f}"
-    number = f"{cell['mean']:.3f}"
+        return measure.write(cell["mean"], sign=True)
+    number = measure.write(cell["mean"])
     number = f"<b>{number}</b>" if cell["best"] else number
     # A mark, since a mean of fewer folds looks like any other.
     number += "<sup>†</sup>" if cell["failed"] else ""
-    spread = f"({cell['sd']:.3f})" if not np.isnan(cell["sd"]) else "1 fold"
+    number += f"<sup>{NOT_INFERIOR}</sup>" if cell.get("not_inferior") is True else ""
+    spread = f"({measure.write(cell['sd'])})" if not np.isnan(cell["sd"]) else "1 fold"
     return f"{number}<br><span style='font-size:11px'>{spread}</span>"
 
 
-def _hover(cell: dict[str, Any], measure: str, kind: Kind) -> str:
-    lines = [f"<b>{cell['strategy']}</b> · {escape(cell['row_label'])}"]
+def _hover(cell: dict[str, Any], measure: Measure, kind: Kind) -> str:
+    lines = [f"<b>{escape(cell['strategy'])}</b> · {escape(cell['row_label'])}"]
     if not cell["exists"]:
         return "<br>".join([*lines, "not in this study"])
     if not cell["complete"]:
@@ -91,22 +111,18 @@ def _hover(cell: dict[str, Any], measure: str, kind: Kind) -> str:
         if not np.isnan(cell["validation"]):
             lines.append(f"validation Dice so far {cell['validation']:.3f}")
     elif np.isnan(cell["mean"]):
-        lines.append("no training converged" if cell["failed"] else "the text of the paper does not give this value")
+        lines.append(_why_no_mean(cell, measure))
     elif kind == "difference":
-        lines.append(f"{measure} here minus published {cell['mean']:+.3f}")
+        lines.append(f"{measure.name} here minus published {measure.write(cell['mean'], sign=True)}")
     else:
-        lines.append(f"{measure} {cell['mean']:.3f}" + ("" if np.isnan(cell["sd"]) else f", sd {cell['sd']:.3f}"))
-        lines[-1] += (
-            f", over {cell['folds'] - cell['failed'] if cell['trainings'] == cell['folds'] else cell['folds']:.0f}"
-        )
-        lines[-1] += f" fold{'s' if cell['folds'] > 1 else ''}"
+        lines += _mean(cell, measure)
     if cell["values"] and kind == "mean":
-        shown = ["did not converge" if np.isnan(value) else f"{value:.3f}" for value in cell["values"]]
+        shown = [measure.write(value) or "did not converge" for value in cell["values"]]
         lines.append(f"folds: {' · '.join(shown)}")
     if kind == "mean" and (told := false_positives(SimpleNamespace(**cell))):
         lines.append(told)
     if cell["failed"]:
-        mean_all = "" if np.isnan(cell["mean_all"]) else f"; mean over all folds {cell['mean_all']:.3f}"
+        mean_all = "" if np.isnan(cell["mean_all"]) else f"; mean over all folds {measure.write(cell['mean_all'])}"
         lines.append(f"{cell['failed']:.0f} of {cell['trainings']:.0f} failed to converge, left out{mean_all}")
     if cell["crashed"]:
         lines.append(f"{cell['crashed']:.0f} crashed")
@@ -115,13 +131,57 @@ def _hover(cell: dict[str, Any], measure: str, kind: Kind) -> str:
     if cell["cut"]:
         lines.append(cell["cut"])
     lines.append(f"learning rate {', '.join(f'{rate:g}' for rate in cell['rates'])}")
-    return "<br>".join(lines)
+    return "<br>".join([*lines, *_cost(cell)])
+
+
+def _why_no_mean(cell: dict[str, Any], measure: Measure) -> str:
+    if cell["source"] == "published":
+        return "the text of the paper does not give this value"
+    if cell["failed"] == cell["trainings"]:
+        return "no training converged"
+    if measure.column == "hd95" and "," in cell["hd95_unit"]:
+        return f"folds are in different units ({cell['hd95_unit']}), so they have no mean"
+    if measure.column == "false_positive_rate" and not cell["normal_images"]:
+        return "no test image is normal, so there are no false positives to count"
+    return f"{measure.name} not measured"
+
+
+def _mean(cell: dict[str, Any], measure: Measure) -> list[str]:
+    """What is said of a mean: how it varies, its interval, its rank beside the reference."""
+    unit = f" {cell['hd95_unit']}" if measure.column == "hd95" and cell["hd95_unit"] else ""
+    spread = "" if np.isnan(cell["sd"]) else f", sd {measure.write(cell['sd'])}"
+    folds = cell["folds"] - cell["failed"] if cell["trainings"] == cell["folds"] else cell["folds"]
+    plural = "s" if cell["folds"] > 1 else ""
+    lines = [f"{measure.name} {measure.write(cell['mean'])}{unit}{spread}, over {folds:.0f} fold{plural}"]
+    if not np.isnan(cell.get("low", np.nan)):
+        lines.append(f"95 % interval {measure.write(cell['low'])} to {measure.write(cell['high'])}, {cell['interval']}")
+    if cell.get("not_inferior") is True:
+        lines.append(f"{NOT_INFERIOR} {cell['recommended']}")
+    if measure.column == "hd95" and cell["hd95_undefined"]:
+        number = f"{cell['hd95_undefined']:.0f}"
+        lines.append(f"undefined in {number} test images, in which nothing was predicted: counted, not averaged")
+    return lines
+
+
+def _cost(cell: dict[str, Any]) -> list[str]:
+    """What a training costs and what it leaves of the old task, where that is known."""
+    found = []
+    if not np.isnan(cell["minutes"]):
+        found.append(f"{cell['minutes']:.1f} min a training")
+    if not np.isnan(cell["megabytes"]) and cell["source"] == "ours":
+        found.append(f"{cell['megabytes']:.2g} MB trained")
+    if not np.isnan(cell["kept"]):
+        found.append(f"Dice left on the start weights' own images {DICE.write(cell['kept'])}")
+    return [" · ".join(found)] if found else []
 
 
 def parameter_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per strategy: parameters that learn, of how many, and percent (Amiri et al. 2020, Table II, top)."""
+    """A row per strategy: parameters that learn, of how many, and percent (Amiri et al. 2020, Table II, top).
+
+    0 and NaN where nobody knows yet. Where rows are of different networks, the first row's counts stand.
+    """
     counts = table[table["exists"]].drop_duplicates("column").set_index("column").sort_index()
-    percent = 100 * counts["trainable"] / counts["total"]
+    percent = 100 * counts["trainable"] / counts["total"].where(counts["total"] > 0)
     return counts[["strategy", "trainable", "total"]].assign(percent=percent).reset_index(drop=True)
 
 
@@ -130,12 +190,12 @@ def table2(
     *,
     colours: Colours = "red-green",
     dark: bool = False,
-    selected: tuple[str, str] | None = None,
+    selected: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """The table as one heatmap with its text, under transparent squares that can be clicked.
 
-    A square's custom data are (source, fraction in words, strategy). `selected` is (fraction in words, strategy) of
-    our cell that is framed.
+    A square's custom data are the columns `SQUARE`. `selected` names the values of some of them of the one of our
+    cells that is framed.
     """
     if not len(table):
         return empty("No trial is planned yet.", dark=dark)
@@ -175,7 +235,7 @@ def table2(
                 y=centres,
                 mode="markers",
                 marker={"symbol": "square", "size": 34, "color": "rgba(0,0,0,0)", "line": {"width": 0}},
-                customdata=table[["source", "percent", "strategy"]].to_numpy(),
+                customdata=table[SQUARE].fillna("").to_numpy(),
                 hovertext=table["hover"],
                 hovertemplate="%{hovertext}<extra></extra>",
             ),
@@ -216,10 +276,8 @@ def table2(
     for cell in rows(table[table["mean"].notna() & ~table["coloured"]]):
         _frame(figure, cell.column, tops[cell.row], {"color": FAINT[dark], "width": 1})
     if selected is not None:
-        chosen = table[
-            (table["source"] == "ours") & (table["percent"] == selected[0]) & (table["strategy"] == selected[1])
-        ]
-        for cell in rows(chosen):
+        ours = table[table["source"] == "ours"]
+        for cell in rows(ours[(ours[list(selected)] == list(selected.values())).all(axis=1)]):
             _frame(figure, cell.column, tops[cell.row], {"color": ACCENT[dark], "width": 3})
     return figure
 
@@ -250,10 +308,13 @@ def _places(rows: pd.DataFrame) -> tuple[list[float], list[float], list[tuple[fl
 
 
 def _column_title(row: Any, dark: bool) -> str:
-    words = row.strategy.split(" ")
+    words = escape(row.strategy).split(" ")
     half = (len(words) + 1) // 2
-    lines = [row.strategy] if len(row.strategy) < 10 else [" ".join(words[:half]), " ".join(words[half:])]
+    lines = [escape(row.strategy)] if len(row.strategy) < 10 else [" ".join(words[:half]), " ".join(words[half:])]
     name = "<br>".join(f"<b>{line}</b>" for line in lines if line)
     small = f"<span style='font-size:11px;color:{FAINT[dark]}'>"
-    lines = [f"<span style='color:{INK[dark]}'>{name}</span>", f"{small}{row.trainable:,}</span>"]
-    return "<br>".join([*lines, f"{small}{row.percent:.1f} %</span>"])
+    known = row.total > 0
+    counts = (f"{row.trainable:,.0f}", f"{row.percent:.1f} %") if known else (DASH, DASH)
+    return "<br>".join(
+        [f"<span style='color:{INK[dark]}'>{name}</span>", *(f"{small}{count}</span>" for count in counts)]
+    )

@@ -1,5 +1,6 @@
 """One cell of the table: its folds, learning curves, and best and worst test images."""
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -7,14 +8,14 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.figures.answer import false_positives
-from dashboard.figures.cells import Rate, strategy_order
+from dashboard.figures.cells import in_table, of_start, starts, strategy_order, with_network
 from dashboard.figures.curves import curves, curves_table
 from dashboard.figures.folds import folds, folds_table
-from dashboard.figures.outlines import extremes_table
+from dashboard.figures.measures import Measure, measure_of
 from dashboard.figures.rows import rows
-from dashboard.views.chart import CHART, is_dark
+from dashboard.views.chart import config, is_dark
 from dashboard.views.choice import select
-from dashboard.views.switches import MEASURES
+from dashboard.views.table import Shown
 
 KEY = "<span style='color:#e3b400'>■</span> truth yellow, <span style='color:#1fc3d6'>■</span> prediction cyan"
 SHOWN = 4
@@ -26,45 +27,61 @@ ENDS = {
 }
 
 
-def choose(study: str) -> tuple[str, str]:
-    """Select boxes for the cell, which a click in the table sets too; they also work from the keyboard."""
-    plan = data.plan(study)
+def choose(study: str) -> dict[str, str]:
+    """Select boxes for the cell, which a click in the table sets too; they also work from the keyboard.
+
+    Gives the percent, strategy, start and network that are chosen; "" where there is nothing to choose.
+    """
+    plan = with_network(in_table(data.plan(study)))
     percents = [f"{value:g} %" for value in sorted(set(plan["fraction"]), reverse=True)]
+    names, networks = starts(plan), sorted(set(plan["network"]))
     st.subheader("One cell", anchor=False, divider="gray")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        percent = select("Part of the images", percents, "row", width=160)
-        strategy = select("Strategy", strategy_order(plan), "strategy", width=260)
-    return percent, strategy
+        chosen = {
+            "percent": select("Part of the images", percents, "row", width=160),
+            "strategy": select("Strategy", strategy_order(plan), "strategy", width=260),
+        }
+        several = select("Start weights", names, "start", width=260) if len(names) > 1 else ""
+        network = select("Network", networks, "network", width=220) if len(networks) > 1 else ""
+    return {**chosen, "start": several or next(iter(names), ""), "network": network}
 
 
-def draw(study: str, percent: str, strategy: str, rate: Rate, measure: str) -> None:
+def draw(study: str, chosen: Mapping[str, str], shown: Shown) -> None:
     """Folds and curves side by side, test images below once all folds of the cell are done."""
-    name = {column: shown for shown, column in MEASURES.items()}[measure]
+    measure, percent, strategy = measure_of(shown.measure), chosen["percent"], chosen["strategy"]
     fraction = float(percent.removesuffix(" %"))
-    trials = data.trials(study, rate)
+    trials = _of(data.trials(study, shown.rate, shown.seed), chosen)
     trials = trials[(trials["fraction"] == fraction) & (trials["strategy"] == strategy)]
     if not len(trials):
         st.info("This cell is not in the study.")
         return
-    by_fold = data.folds(study, rate, measure)
+    by_fold = _of(data.folds(study, shown.rate, shown.measure, shown.seed), chosen)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(f"**Folds** · {strategy}, {percent}")
-        figure = folds(folds_table(by_fold, fraction, strategy), measure=name, dark=is_dark())
-        st.plotly_chart(figure, theme=None, config=CHART, key="folds", alt=f"{name} of each fold")
+        unit = next((unit for unit in by_fold["hd95_unit"] if unit), "")
+        figure = folds(folds_table(by_fold, fraction, strategy), measure=measure.title(unit), dark=is_dark())
+        settings = config("folds", shown.picture)
+        st.plotly_chart(figure, theme=None, config=settings, key="folds", alt=f"{measure.name} of each fold")
     with right:
         table = curves_table(data.epochs(study, trials), trials)
         st.markdown(f"**Learning curves** · {_epochs(table)}")
-        figure = curves(table, dark=is_dark())
-        st.plotly_chart(figure, theme=None, config=CHART, key="curves", alt="Loss by epoch, a colour per fold")
+        figure, settings = curves(table, dark=is_dark()), config("curves", shown.picture)
+        st.plotly_chart(figure, theme=None, config=settings, key="curves", alt="Loss by epoch, a colour per fold")
     if trials["closed"].all():
-        cells = data.cells(study, rate, measure)
+        cells = _of(data.cells(study, shown.rate, shown.measure, shown.seed), chosen)
         for cell in rows(cells[(cells["fraction"] == fraction) & (cells["strategy"] == strategy)]):
             if told := false_positives(cell):
                 st.caption(f"{told[:1].upper()}{told[1:]}; Dice and IoU are of the other images.")
-        _images(study, trials, name, measure)
+        _images(study, trials, measure)
     else:
         st.caption(f"{trials['closed'].sum()} of {len(trials)} trials done. Test images come with the last one.")
+
+
+def _of(table: pd.DataFrame, chosen: Mapping[str, str]) -> pd.DataFrame:
+    """The rows that stand in the row of the table that is chosen."""
+    found = of_start(table, chosen["start"])
+    return found[found["network"] == chosen["network"]]
 
 
 def _epochs(table: pd.DataFrame) -> str:
@@ -74,25 +91,27 @@ def _epochs(table: pd.DataFrame) -> str:
     return f"{ran.min()} epochs" if ran.min() == ran.max() else f"{ran.min()} to {ran.max()} epochs"
 
 
-def _images(study: str, trials: pd.DataFrame, name: str, measure: str) -> None:
-    chosen = extremes_table(data.test_images(study, trials), trials, SHOWN, measure)
-    pictures = data.pictures(study, trials, SHOWN, measure)
+def _images(study: str, trials: pd.DataFrame, measure: Measure) -> None:
+    shown = data.extremes(study, trials, SHOWN, measure.column)
+    pictures = data.pictures(study, trials, SHOWN, measure.column)
     if pictures is None:
         st.info("The study's images are no longer in the cache: run the study again to read them anew.")
-        st.dataframe(chosen[["end", "image", "group", "fold", "dice", "iou", "predicted_pixels"]], hide_index=True)
+        st.dataframe(shown[["end", "image", "group", "fold", "dice", "iou", "predicted_pixels"]], hide_index=True)
         return
+    column = measure.column if measure.column in shown else "dice"
     for end, title in ENDS.items():
-        shown = chosen[chosen["end"] == end]
-        if not len(shown):
+        part = shown[shown["end"] == end]
+        if not len(part):
             continue
         st.html(f"<b>{title}</b> · {KEY}")
         with st.container(key=f"{end}-images"):
-            for column, row in zip(st.columns(SHOWN), rows(shown), strict=False):
+            for place, row in zip(st.columns(SHOWN), rows(part), strict=False):
                 group = f" · {row.group}" if row.group else ""
                 where = f"{PurePosixPath(row.image).name}{group} · fold {row.fold}"
-                found = f"{name} {getattr(row, measure):.2f}"
+                value = getattr(row, column)
+                found = f"{measure_of(column).name} " + ("undefined" if pd.isna(value) else f"{value:.2f}")
                 if end == "normal":
                     found = f"normal, {row.predicted_pixels:,} pixels predicted"
-                column.image(
+                place.image(
                     pictures[row.Index], f"**{found}** · {where}", "stretch", alt=f"{row.image}, truth and prediction"
                 )

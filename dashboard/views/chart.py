@@ -1,12 +1,33 @@
 """Figures on the page: the table as a chart that can be clicked, and the look that all charts share."""
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
 import pandas as pd
 import streamlit as st
 
 from dashboard.figures.palette import Colours
-from dashboard.figures.table2 import table2
+from dashboard.figures.table2 import SQUARE, table2
+from dashboard.views.choice import switch
 
-CHART = {"displayModeBar": False, "displaylogo": False, "modeBarButtonsToRemove": ["sendChartToCloud"]}
+Picture = Literal["png", "svg"]
+
+
+def config(name: str, picture: Picture = "png") -> dict[str, Any]:
+    """Settings of a chart: the only button saves it as a picture of this name, nothing leaves for another host."""
+    return {
+        "displaylogo": False,
+        "modeBarButtons": [["toImage"]],
+        "toImageButtonOptions": {"format": picture, "filename": name, "scale": 2},
+    }
+
+
+CHART = config("whichlayers")
+
+
+def choose_picture() -> Picture:
+    """Kind of file that the button above a chart saves."""
+    return "svg" if switch("Save charts as", ["PNG", "SVG"], "picture") == "SVG" else "png"
 
 
 def is_dark() -> bool:
@@ -14,27 +35,34 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def draw_table(table: pd.DataFrame, colours: Colours, *, clickable: bool = False) -> None:
-    """Table II; a click on one of our cells chooses it."""
+def draw_table(
+    table: pd.DataFrame, colours: Colours, *, selected: Mapping[str, str] | None = None, picture: Picture = "png"
+) -> None:
+    """Table II; where a cell is `selected`, a click on another of the same study chooses that one."""
     columns = int(table["column"].max()) + 1 if len(table) else 1
-    selected = (st.session_state["row"], st.session_state["strategy"]) if clickable else None
     figure = table2(table, colours=colours, dark=is_dark(), selected=selected)
     st.html(f"<style>:root {{--table-width: {54 + 70 * columns}px}}</style>")
     with st.container(key="table2"):
-        if clickable:
+        if selected is not None:
             st.plotly_chart(
-                figure, theme=None, config=CHART, key="table", on_select=_clicked, selection_mode="points",
-                alt="Table II: mean Dice by strategy and fraction; choose a cell below by its select boxes",
+                figure, theme=None, config=config("table2", picture), key="table", on_select=_clicked,
+                selection_mode="points",
+                alt="Table II: means by strategy and fraction; choose a cell below by its select boxes",
             )  # fmt: skip
         else:
-            st.plotly_chart(figure, theme=None, config=CHART, key="published table", alt="Published Table II")
+            st.plotly_chart(
+                figure, theme=None, config=config("table2", picture), key="published table", alt="Published Table II"
+            )
 
 
 def _clicked() -> None:
     points = st.session_state["table"]["selection"]["points"]
     if not points:
         return
-    source, percent, strategy = points[0]["customdata"]
-    if source == "ours":
-        st.session_state["row"], st.session_state["strategy"] = percent, strategy
+    square = dict(zip(SQUARE, points[0]["customdata"], strict=True))
+    if square["source"] == "ours" and square["study"] == st.session_state["current"]:
+        st.session_state["row"], st.session_state["strategy"] = square["percent"], square["strategy"]
+        for key in ("start", "network"):
+            if square[key]:
+                st.session_state[key] = square[key]
         st.session_state["cell clicked"] = True

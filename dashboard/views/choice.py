@@ -19,6 +19,21 @@ def select(label: str, options: Sequence[str], key: str, *, width: int | None = 
     return _tell(key, options, always=always)
 
 
+def several(label: str, options: Sequence[str], key: str) -> list[str]:
+    """Any number of options, none at first."""
+    asked = (st.session_state.get(key), st.session_state.get(f"chosen {key}"), st.query_params.get_all(key))
+    chosen = next(found for found in asked if found is not None)
+    st.session_state[key] = [value for value in chosen if value in options]
+    st.multiselect(label, options, key=key, width=240, placeholder="other studies")
+    values = [str(value) for value in st.session_state[key]]
+    st.session_state[f"chosen {key}"] = values
+    if values and st.query_params.get_all(key) != values:
+        st.query_params[key] = values
+    elif not values and key in st.query_params:
+        del st.query_params[key]
+    return values
+
+
 def _recall(key: str, options: Sequence[str]) -> None:
     # Streamlit forgets a widget's value when another page is shown, so a copy is kept.
     asked = (st.session_state.get(key), st.session_state.get(f"chosen {key}"), st.query_params.get(key))

@@ -5,10 +5,11 @@ import shlex
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.answer import answer, progress_line, provenance
-from dashboard.figures.cells import Rate
+from dashboard.figures.answer import advice, answer, progress_line, provenance
+from dashboard.figures.measures import measure_of
 from dashboard.figures.rows import rows
 from dashboard.places import store_root
+from dashboard.views.table import Shown
 
 
 def before(study: str | None) -> None:
@@ -25,11 +26,20 @@ def before(study: str | None) -> None:
     st.fragment(_progress, run_every=2)(study)
 
 
-def draw(study: str, rate: Rate, measure: str) -> None:
-    """The answer, the provenance and the progress."""
-    st.markdown(answer(data.cells(study, rate, measure), measure="Dice" if measure == "dice" else "IoU"))
+def draw(study: str, shown: Shown) -> None:
+    """What is the matter, the answer and the recommendation, the provenance and the progress."""
+    for line in data.notes(study):
+        st.warning(line)
+    st.markdown(
+        answer(data.cells(study, shown.rate, shown.measure, shown.seed), measure=measure_of(shown.measure).name)
+    )
+    found = data.recommendations(study, shown.rate, shown.seed, wait=False) if shown.measure == "dice" else {}
+    if found:
+        st.markdown(advice(found), help=next(iter(found.values())).note)
     st.caption(provenance(data.facts(study), data.plan(study)))
     _progress(study)
+    if data.is_busy(study):  # rows that were finished since: they are shown when this part renews itself
+        data.compute_statistics(study, shown.rate, shown.measure, shown.seed)
 
 
 def _progress(study: str) -> None:
@@ -54,9 +64,7 @@ def _progress(study: str) -> None:
 
 def crashes(study: str) -> None:
     """Trials that crashed and were not made good by a later attempt, with their tracebacks."""
-    attempts = data.attempts(study)
-    closed = set(attempts.loc[attempts["state"].isin(["completed", "not_converged"]), "id"])
-    crashed = attempts[(attempts["state"] == "error") & ~attempts["id"].isin(closed)]
+    crashed = data.crashed(study)
     if not len(crashed):
         return
     with st.expander(f"Crashed attempts ({len(crashed)})", icon=":material/error:"):

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.cells import rates
-from dashboard.views import cell, headline, switches, table
+from dashboard.figures.cells import rates, seeds
+from dashboard.views import cell, chart, headline, switches, table
 
 
 def page() -> None:
@@ -19,18 +19,29 @@ def page() -> None:
         table.published(colours)
         return
     every = 2 if data.is_busy(study) else None
-    top = st.container()
+    plan, top = data.plan(study), st.container()
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        show = switches.choose_show()
-        measure = switches.choose_measure()
-        rate = switches.choose_rate(rates(data.plan(study)))
-        colours = switches.choose_colours()
+        shown = table.Shown(
+            what=switches.choose_show(),
+            measure=switches.choose_measure(data.measures(study)),
+            rate=switches.choose_rate(rates(plan)),
+            seed=switches.choose_seed(seeds(plan)),
+            others=tuple(name for name in switches.choose_others(study, data.studies()) if data.is_planned(name)),
+            colours=switches.choose_colours(),
+            picture=chart.choose_picture(),
+        )
     with top:
-        st.fragment(headline.draw, run_every=every)(study, rate, measure)
-    middle = st.container()
-    if show != "published":
+        st.fragment(headline.draw, run_every=every)(study, shown)
+    middle, chosen = st.container(), None
+    if shown.what != "published":
         chosen = cell.choose(study)
-        st.fragment(cell.draw, run_every=every and 2 * every)(study, *chosen, rate, measure)
+        st.fragment(cell.draw, run_every=every and 2 * every)(study, chosen, shown)
     with middle:  # drawn last, since it frames the cell that is chosen below it
-        st.fragment(table.draw, run_every=every)(study, rate, measure, show, colours)
+        st.fragment(table.draw, run_every=every)(study, shown, chosen)
     headline.crashes(study)
+    # Last, since it takes a second where images are many; what is above can be read meanwhile.
+    if not every and sum(
+        data.compute_statistics(one, data.rate_of(one, shown.rate), shown.measure, shown.seed if one == study else None)
+        for one in (study, *shown.others)
+    ):
+        st.rerun()

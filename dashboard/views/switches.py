@@ -1,10 +1,11 @@
 """The switches above the table."""
 
 from dashboard.figures.cells import Rate
+from dashboard.figures.measures import MEASURES
 from dashboard.figures.palette import Colours
-from dashboard.views.choice import switch
+from dashboard.views.choice import several, switch
 
-MEASURES = {"Dice": "dice", "IoU": "iou"}
+MEAN_OF_SEEDS = "mean of seeds"
 
 
 def choose_show() -> str:
@@ -13,9 +14,9 @@ def choose_show() -> str:
     return switch("Show", options, "show")
 
 
-def choose_measure() -> str:
-    """The column of the measure shown."""
-    return MEASURES[switch("Measure", list(MEASURES), "measure")]
+def choose_measure(names: list[str]) -> str:
+    """The column of the measure shown, of those that were measured."""
+    return MEASURES[switch("Measure", names, "measure")].column
 
 
 def choose_colours() -> Colours:
@@ -30,3 +31,17 @@ def choose_rate(rates: list[Rate]) -> Rate:
         return rates[0]
     names = {rate if isinstance(rate, str) else f"{rate:g}": rate for rate in rates}
     return names[switch("Learning rate", list(names), "rate")]
+
+
+def choose_seed(seeds: list[int]) -> int | None:
+    """The seed shown, None for all, averaged within each fold; asked for only where there are several."""
+    if len(seeds) < 2:
+        return None
+    names = {MEAN_OF_SEEDS: None, **{str(seed): seed for seed in seeds}}
+    return names[switch("Seed", list(names), "seed")]
+
+
+def choose_others(study: str, studies: list[str]) -> list[str]:
+    """Other studies whose rows stand below; asked for only where there are any."""
+    others = sorted(name for name in studies if name != study)
+    return several("With", others, "with") if others else []

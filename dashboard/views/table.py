@@ -1,14 +1,18 @@
 """Table II with its switches: ours, published or the difference."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import pandas as pd
 import streamlit as st
 
 from dashboard import data
 from dashboard.figures.cells import Rate, for_file
 from dashboard.figures.comparison import beside, difference_cells, why_no_difference
+from dashboard.figures.measures import measure_of
 from dashboard.figures.palette import Colours
-from dashboard.figures.table2 import FEWEST_COLOURED, table2_table
-from dashboard.views.chart import draw_table
+from dashboard.figures.table2 import FEWEST_COLOURED, NOT_INFERIOR, stacked, table2_table
+from dashboard.views.chart import Picture, draw_table
 from engine import published as paper
 
 SOURCE = (
@@ -17,43 +21,72 @@ SOURCE = (
 )
 
 
-def published(colours: Colours) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What is chosen above the table."""
+
+    what: str
+    """ours, published or difference."""
+    measure: str
+    """Column of the measure."""
+    rate: Rate
+    seed: int | None
+    """None averages seeds within each fold."""
+    others: tuple[str, ...]
+    """Studies whose rows stand below."""
+    colours: Colours
+    picture: Picture
+
+
+def published(colours: Colours, picture: Picture = "png") -> None:
     """The whole published table with its source."""
-    draw_table(table2_table(data.published_table()), colours)
+    draw_table(table2_table(data.published_table()), colours, picture=picture)
     st.caption(f"{SOURCE} A mean that the text at hand does not give stays missing. †: failed trainings left out.")
 
 
-def draw(study: str, rate: Rate, measure: str, show: str, colours: Colours) -> None:
-    """The table that `show` names, or the sentence that says why there is none."""
+def draw(study: str, shown: Shown, chosen: Mapping[str, str] | None) -> None:
+    """The table that is shown, with a frame around the `chosen` cell, or the sentence that says why there is none."""
     if st.session_state.pop("cell clicked", False):
         st.rerun()  # the cell below stands outside this fragment
-    if show == "published":
-        published(colours)
+    if shown.what == "published" or chosen is None:
+        published(shown.colours, shown.picture)
         return
-    name = "Dice" if measure == "dice" else "IoU"
-    facts, ours = data.facts(study), data.cells(study, rate, measure)
+    name, facts, selected = measure_of(shown.measure).name, data.facts(study), {**chosen, "study": study}
+    ours = data.marked_cells(study, shown.rate, shown.measure, shown.seed, wait=False)
     compared = facts["data"].get("compare_with")
-    theirs = beside(ours, data.published_table(compared)) if compared and measure == "dice" else None
-    if show == "difference":
-        why = why_no_difference(facts, measure, sizes=paper.SIZES, width=paper.WIDTH, image_size=paper.IMAGE_SIZE)
+    theirs = beside(ours, data.published_table(compared)) if compared and shown.measure == "dice" else None
+    if shown.what == "difference":
+        why = why_no_difference(facts, shown.measure, sizes=paper.SIZES, width=paper.WIDTH, image_size=paper.IMAGE_SIZE)
         if why or theirs is None:
             st.info(why, icon=":material/difference:")
         else:
-            draw_table(
-                table2_table(difference_cells(ours, theirs), measure=name, kind="difference"), colours, clickable=True
-            )
+            table = table2_table(difference_cells(ours, theirs), measure=name, kind="difference")
+            draw_table(table, shown.colours, selected=selected, picture=shown.picture)
         return
-    shown = ours if theirs is None else pd.concat([ours, theirs], ignore_index=True)
-    drawn = table2_table(shown, measure=name)
-    draw_table(drawn, colours, clickable=True)
-    st.caption(_note(ours, theirs, coloured=bool(drawn["coloured"].all())))
-    _downloads(study, ours, data.folds(study, rate, measure))
+    rows = stacked({study: ours, **{other: _other(other, shown) for other in shown.others}})
+    drawn = table2_table(rows if theirs is None else pd.concat([rows, theirs], ignore_index=True), measure=name)
+    draw_table(drawn, shown.colours, selected=selected, picture=shown.picture)
+    st.caption(_note(rows, theirs, shown, coloured=bool(drawn["coloured"].all())))
+    _downloads(study, rows, data.folds(study, shown.rate, shown.measure, shown.seed))
 
 
-def _note(ours: pd.DataFrame, theirs: pd.DataFrame | None, *, coloured: bool) -> str:
-    words = ["Mean (sd) over folds; bold: highest of its row; colours run from a row's lowest to its highest."]
+def _other(study: str, shown: Shown) -> pd.DataFrame:
+    return data.marked_cells(study, data.rate_of(study, shown.rate), shown.measure, wait=False)
+
+
+def _note(ours: pd.DataFrame, theirs: pd.DataFrame | None, shown: Shown, *, coloured: bool) -> str:
+    measure = measure_of(shown.measure)
+    unit = ", ".join(sorted({unit for unit in ours["hd95_unit"] if unit}))
+    best = "lowest" if measure.lower_is_better else "highest"
+    words = [
+        f"{measure.title(unit)}, mean (sd) over folds; bold: {best} of its row; colours run from a row's worst to its "
+        "best."
+    ]
+    words += [f"{measure.name}: {measure.about}."] if measure.lower_is_better else []
     failed = ours["failed"].sum() + (theirs["failed"].sum() if theirs is not None else 0)
     words += ["†: some trainings failed to converge and are left out, see on hover."] if failed else []
+    if "not_inferior" in ours and ours["not_inferior"].eq(True).any():
+        words.append(f"{NOT_INFERIOR}: not inferior to the study's reference within its margin, see on hover.")
     words += ["1/2: folds done."] if not ours["complete"].all() else []
     words += [] if coloured else [f"A row is coloured once {FEWEST_COLOURED} of its cells are complete."]
     words += [f"Published rows for comparison, not as a target: {SOURCE}"] if theirs is not None else []

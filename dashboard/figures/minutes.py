@@ -1,0 +1,143 @@
+"""Table III: Dice and minutes of the whole network and of two shallow parts of it, each machine against itself."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.figures.palette import ACCENT, FAINT, GRID, INK, empty, layout
+from dashboard.figures.rows import parts, rows
+
+STRATEGIES = ("whole network", "contracting", "all except block 5")
+FRACTION = 80.0
+PUBLISHED_ON = "TITAN V"
+"""The graphics card of Table III."""
+NOTE = (
+    "Wall time of a training on the machine named; trainings that run side by side slow each other, so minutes of two "
+    "machines are compared as parts of the whole network's. Lines: one standard deviation over trainings, no interval."
+)
+ROW, HEADER, TOP, FOOT = 26, 34, 26, 50
+"""Pixels of a row, of the name above rows, of the columns' titles, and of the axis."""
+COLUMNS = "source dataset machine fraction strategy mean dice_sd folds minutes sd trainings relative relative_sd"
+
+
+def minutes_table(
+    ours: pd.DataFrame, trials: pd.DataFrame, times: pd.DataFrame, *, machine: str = "", published: str | None = None
+) -> pd.DataFrame:
+    """A row per data set and strategy of Table III: Dice, minutes of a training (mean, sd over trainings).
+
+    `ours` are cells of which complete ones count, `trials` their trainings with `seconds`; `times` is the published
+    Table III, of all data sets or of `published`. At 80 % or our largest fraction. `relative` is in percent of the
+    whole network's minutes on the same data and machine, which is what machines have in common.
+    """
+    found = []
+    done = ours[ours["complete"].astype(bool) & ours["strategy"].isin(STRATEGIES)] if len(ours) else ours
+    if len(done):
+        fraction = FRACTION if FRACTION in set(done["fraction"]) else float(done["fraction"].max())
+        for cell in rows(done[done["fraction"] == fraction]):
+            same = trials[(trials["fraction"] == fraction) & (trials["strategy"] == cell.strategy)]
+            for name in ("start", "network"):
+                if name in same and name in done and getattr(cell, name):
+                    same = same[same[name] == getattr(cell, name)]
+            took = same.loc[same["closed"].astype(bool), "seconds"].astype(float) / 60
+            found.append(
+                {
+                    "source": "ours", "dataset": cell.dataset, "machine": machine, "fraction": fraction,
+                    "strategy": cell.strategy, "mean": cell.mean, "dice_sd": cell.sd, "folds": cell.folds,
+                    "minutes": took.mean(), "sd": took.std(ddof=1), "trainings": len(took),
+                }
+            )  # fmt: skip
+    found += [
+        {
+            "source": "published", "dataset": f"{row.dataset}, Amiri et al. 2020", "machine": PUBLISHED_ON,
+            "fraction": FRACTION, "strategy": row.strategy, "mean": row.dice_mean, "dice_sd": float("nan"),
+            "folds": 5, "minutes": row.minutes_mean, "sd": row.minutes_std, "trainings": 5,
+        }
+        for row in rows(times)
+        if published in (None, row.dataset)
+    ]  # fmt: skip
+    table = pd.DataFrame(found, columns=COLUMNS.split())
+    order = {name: place for place, name in enumerate(STRATEGIES)}
+    names = {name: place for place, name in enumerate(dict.fromkeys(table["dataset"]))}
+    key = [table["dataset"].map(names), table["strategy"].map(order)]
+    table = table.assign(_set=key[0], _place=key[1]).sort_values(["_set", "_place"], kind="stable")
+    whole = table[table["strategy"] == STRATEGIES[0]].set_index("dataset")["minutes"].astype(float)
+    per = 100 / table["dataset"].map(whole).astype(float)
+    table = table.assign(relative=table["minutes"] * per, relative_sd=table["sd"] * per)
+    return table.drop(columns=["_set", "_place"]).reset_index(drop=True)
+
+
+def minutes(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = False) -> go.Figure:
+    """Minutes as parts of the whole network's, a row per strategy; minutes and Dice themselves stand beside."""
+    shown = table[table["relative"].notna()]
+    if not len(shown):
+        return empty("Needs complete cells of <i>whole network</i> and its shallow parts.", dark=dark, height=160)
+    places, level = [], 0.0
+    figure = go.Figure(layout=layout(dark=dark, height=10, hovermode="closest"))
+    for dataset, part in parts(shown, "dataset"):
+        first, *others = str(dataset).split(", ")
+        names = f"<b>{first}</b> {part['fraction'].iloc[0]:g} %"
+        about = ", ".join(word for word in (*others, part["machine"].iloc[0]) if word)
+        figure.add_annotation(
+            x=0, xref="paper", xanchor="left", y=level + HEADER - 11, showarrow=False, xshift=-138,
+            text=f"{names} <span style='font-size:12px;color:{FAINT[dark]}'>{about}</span>", font={"size": 13},
+        )  # fmt: skip
+        level += HEADER
+        places += [level + ROW * (n + 0.5) for n in range(len(part))]
+        level += ROW * len(part)
+    figure.update_layout(height=level + TOP + FOOT, margin={"l": 142, "r": 196, "t": TOP, "b": FOOT})
+    inks = [INK[dark] if row.strategy == STRATEGIES[0] else ACCENT[dark] for row in rows(shown)]
+    for row, y, ink in zip(rows(shown), places, inks, strict=True):
+        spread = row.relative_sd if not np.isnan(row.relative_sd) else 0.0
+        figure.add_shape(
+            type="line", x0=row.relative - spread, x1=row.relative + spread, y0=y, y1=y, line={"color": ink, "width": 2}
+        )
+        sd = "" if np.isnan(row.sd) else f" ({row.sd:.2f})"
+        for shift, text in ((10, f"<b>{row.minutes:.2f}</b>{sd}"), (112, f"<b>{row.mean:.3f}</b>{_sd(row.dice_sd)}")):
+            figure.add_annotation(
+                x=1, xref="paper", xanchor="left", xshift=shift, y=y, text=text, showarrow=False, font={"size": 13}
+            )
+    for shift, text in ((10, "minutes (sd)"), (112, f"{measure} (sd)")):
+        figure.add_annotation(
+            x=1, y=0, xref="paper", xanchor="left", xshift=shift, yanchor="bottom", text=text, showarrow=False,
+            yshift=2, font={"size": 12, "color": FAINT[dark]},
+        )  # fmt: skip
+    figure.add_scatter(
+        x=shown["relative"], y=places, mode="markers", hovertemplate="%{hovertext}<extra></extra>",
+        hovertext=[_hover(row, measure) for row in rows(shown)],
+        marker={"size": 11, "color": inks, "symbol": ["diamond" if row.strategy == STRATEGIES[0] else "circle"
+                                                      for row in rows(shown)]},
+    )  # fmt: skip
+    figure.add_vline(x=100, line={"color": FAINT[dark], "width": 1, "dash": "4px,3px"}, layer="below")
+    ends = [
+        *(shown["relative"] - shown["relative_sd"].fillna(0)),
+        *(shown["relative"] + shown["relative_sd"].fillna(0)),
+    ]
+    figure.update_xaxes(
+        range=[max(min(ends) - 8, 0), max(ends) + 8], ticksuffix=" %", gridcolor=GRID[dark],
+        title={"text": "minutes of a training, whole network = 100 %", "font": {"size": 13}}, zeroline=False,
+        fixedrange=True,
+    )  # fmt: skip
+    figure.update_yaxes(
+        range=[level, 0], tickvals=places, ticktext=list(shown["strategy"]), showgrid=False, zeroline=False,
+        fixedrange=True, ticklabelstandoff=8,
+    )  # fmt: skip
+    return figure
+
+
+def _sd(value: float) -> str:
+    return "" if np.isnan(value) else f" ({value:.3f})"
+
+
+def _hover(row: Any, measure: str) -> str:
+    spread = "" if np.isnan(row.sd) else f", sd {row.sd:.2f}"
+    return "<br>".join(
+        [
+            f"<b>{row.strategy}</b> · {row.dataset} {row.fraction:g} %",
+            f"{row.minutes:.2f} minutes{spread}, over {row.trainings:.0f} training{'s' if row.trainings > 1 else ''}",
+            f"{row.relative:.0f} % of the whole network's minutes",
+            f"{measure} {row.mean:.3f}{_sd(row.dice_sd)}, over {row.folds:.0f} fold{'s' if row.folds > 1 else ''}",
+            *([f"on {row.machine}"] if row.machine else []),
+        ]
+    )

@@ -1,0 +1,273 @@
+"""Tables that are kept behind `dashboard.data`: with the store's listing, or with ids of attempts, which never change.
+
+Files of attempts never change either, so each is read once. Tables are shared, not copied: nothing here may change
+what it is given, and `dashboard.data` hands out copies.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.figures import image_rows, matters
+from dashboard.figures.cells import Rate, cell_table, fold_table, in_rows, trial_table
+from dashboard.figures.comparison import published_cells
+from dashboard.figures.frames import frames_table
+from dashboard.figures.outlines import extremes_table
+from dashboard.figures.rows import parts
+from dashboard.figures.structures import one_each, tile, unpacked
+from dashboard.places import cache_root
+from engine import published as paper
+from engine import significance
+from engine.datasets.cached import load_cached
+from engine.datasets.dataset import Dataset
+from engine.errors import DataError
+from engine.significance import Recommendation
+from engine.store import FLAT, Known, Store
+from engine.trial import Attempt
+
+RESAMPLES = 2000
+"""Resamples of an interval on hover, which is told to two or three digits; the recommendation takes more."""
+STATISTICS = 512
+"""Rows of Table II whose statistics are kept."""
+MEASURED = tuple(name for name in FLAT if name in Attempt.__dataclass_fields__ and name != "number")
+"""Columns of attempts that a plan does not have."""
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def known(root: str, study: str, part: str) -> Known:
+    """Files that were read before."""
+    return {}
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def plan(root: str, study: str, version: str) -> pd.DataFrame:
+    return Store.at(root).plan(study)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def attempts(root: str, study: str, version: str) -> pd.DataFrame:
+    found = Store.at(root).attempts(study, MEASURED, known=known(root, study, "attempts"))
+    return found[found["id"].isin(plan(root, study, version)["id"])].reset_index(drop=True)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def images(root: str, study: str, version: str) -> pd.DataFrame:
+    return Store.at(root).test_images(study, columns=image_rows.FIELDS, known=known(root, study, "test images"))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def trials(root: str, study: str, version: str, rate: Rate, seed: int | None) -> pd.DataFrame:
+    return trial_table(plan(root, study, version), attempts(root, study, version), rate, seed)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def folds(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> pd.DataFrame:
+    return fold_table(trials(root, study, version, rate, seed), measure)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def cells(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> pd.DataFrame:
+    told = Store.at(root).facts(study)
+    return cell_table(
+        folds(root, study, version, rate, measure, seed),
+        plan(root, study, version),
+        told["data"]["name"],
+        measure=measure,
+        study=study,
+        counts=told.get("parameters"),
+    )
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def test_table(root: str, study: str, version: str, rate: Rate, seed: int | None) -> pd.DataFrame:
+    return image_rows.test_table(images(root, study, version), trials(root, study, version, rate, seed))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def averaged(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> pd.DataFrame:
+    """Test images with seeds averaged, in the rows of Table II that they stand in."""
+    images = image_rows.mean_over_seeds(test_table(root, study, version, rate, seed), measure)
+    return in_rows(images, plan(root, study, version), Store.at(root).facts(study)["data"]["name"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowStatistics:
+    """What is computed from the test images of one row of Table II."""
+
+    intervals: pd.DataFrame
+    """A row per strategy: strategy, low, high (NaN where there is no interval), interval (how it was made)."""
+    recommendation: Recommendation | None
+    """None of other measures than Dice, and where the images cannot be compared."""
+
+
+Place = tuple[str, str, float]
+"""Start, network and fraction of a row of Table II."""
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def notes(root: str, study: str, version: str, damaged: tuple[tuple[str, str], ...], busy: bool) -> list[str]:
+    return matters.matters(plan(root, study, version), attempts(root, study, version), dict(damaged), busy=busy)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def row_keys(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> dict[Place, str]:
+    """A key for each row of Table II that has complete cells; it changes only when one of the row's results does.
+
+    So rows that are finished are not computed again while others are trained.
+    """
+    told, done = Store.at(root).facts(study), trials(root, study, version, rate, seed)
+    settings = [root, study, rate, measure, seed, told.get("reference"), told.get("margin")]
+    table, keys = cells(root, study, version, rate, measure, seed), {}
+    for place, row in parts(table, ["start", "network", "fraction"]):
+        if row["values"].map(len).any():
+            own = done[(done["fraction"] == place[2]) & done["start"].isin([place[0], ""])]
+            state = [*settings, place, *zip(own["id"], own["state"], strict=True)]
+            keys[place] = hashlib.sha256(repr(state).encode()).hexdigest()
+    return keys
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _computed() -> dict[str, RowStatistics]:
+    return {}
+
+
+def statistics(
+    root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None, *, wait: bool
+) -> tuple[dict[Place, RowStatistics], bool]:
+    """Statistics of the rows of Table II, and whether all are there: without `wait` only what was computed before."""
+    known, keys = _computed(), row_keys(root, study, version, rate, measure, seed)
+    missing = [place for place, key in keys.items() if key not in known]
+    if missing and wait:
+        images = dict(parts(averaged(root, study, version, rate, measure, seed), ["start", "network", "fraction"]))
+        table = dict(parts(cells(root, study, version, rate, measure, seed), ["start", "network", "fraction"]))
+        told, of = Store.at(root).facts(study), int(plan(root, study, version)["folds"].max())
+        for place in missing:
+            known[keys[place]] = _row_statistics(images.get(place), table[place], measure, told, of)
+        for key in [key for key in list(known)[:-STATISTICS] if key not in keys.values()]:
+            known.pop(key, None)
+    return {place: known[key] for place, key in keys.items() if key in known}, not missing or wait
+
+
+def _row_statistics(
+    images: pd.DataFrame | None, row: pd.DataFrame, measure: str, told: Mapping[str, Any], of: int
+) -> RowStatistics:
+    table = pd.DataFrame(columns=["strategy", "low", "high", "interval"])
+    if images is None:
+        return RowStatistics(intervals=table, recommendation=None)
+    images = images[["strategy", "fold", "index", "group", "dice"]]
+    found = significance.cell_intervals(images, resamples=RESAMPLES)
+    found["interval"] = "bootstrap over " + found["units"].astype(str) + " " + found["resampled"] + "s"
+    recommendation = None
+    with suppress(DataError):  # images that cannot be compared leave the row without one
+        if measure == "dice":
+            reference, margin = str(told.get("reference", "whole network")), float(told.get("margin", 0.01))
+            recommendation = significance.recommend(images, row, reference=reference, margin=margin, of=of)
+    return RowStatistics(intervals=found[table.columns], recommendation=recommendation)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def claims(root: str, study: str, version: str, rate: Rate, seed: int | None) -> pd.DataFrame:
+    planned, told = plan(root, study, version), Store.at(root).facts(study)
+    by_fold = in_rows(folds(root, study, version, rate, "dice", seed), planned, told["data"]["name"])
+    return significance.claim_table(
+        by_fold,
+        averaged(root, study, version, rate, "dice", seed),
+        margin=float(told.get("margin", 0.01)),
+        of=int(planned["folds"].max()),
+    )
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def agreement(root: str, study: str, version: str, rate: Rate, seed: int | None) -> pd.DataFrame:
+    ours = cells(root, study, version, rate, "dice", seed)
+    theirs = published(Store.at(root).facts(study)["data"].get("compare_with") or "")
+    stands_for = dict.fromkeys(ours["dataset"], theirs["dataset"].iloc[0]) if len(theirs) else {}
+    return significance.agreement_table(
+        ours, theirs, stands_for, images=averaged(root, study, version, rate, "dice", seed)
+    )
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def published(dataset: str | None) -> pd.DataFrame:
+    return published_cells(paper.table2(), width=paper.WIDTH, dataset=dataset)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def epochs(root: str, study: str, ids: tuple[str, ...], numbers: tuple[int, ...]) -> pd.DataFrame:
+    return Store.at(root).epochs(study, ids)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def calibration(root: str, study: str, ids: tuple[str, ...], numbers: tuple[int, ...]) -> pd.DataFrame:
+    return Store.at(root).calibration(study, ids)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def test_images(root: str, study: str, ids: tuple[str, ...], numbers: tuple[int, ...]) -> pd.DataFrame:
+    return Store.at(root).test_images(study, ids, masks=True)
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def extremes(
+    root: str,
+    study: str,
+    ids: tuple[str, ...],
+    numbers: tuple[int, ...],
+    number: int,
+    measure: str,
+    _cell: pd.DataFrame,
+) -> pd.DataFrame:
+    images = image_rows.with_score(Store.at(root).test_images(study, ids), measure)
+    return extremes_table(images, _cell, number, image_rows.SCORE)
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def pictures(
+    root: str,
+    study: str,
+    fingerprint: str,
+    ids: tuple[str, ...],
+    numbers: tuple[int, ...],
+    number: int,
+    measure: str,
+    _cell: pd.DataFrame,
+) -> list[np.ndarray]:
+    chosen = extremes(root, study, ids, numbers, number, measure, _cell)
+    # Masks are most of the bytes: those of the few attempts that are shown.
+    masks = Store.at(root).test_images(study, set(chosen["id"]), masks=True)
+    chosen = chosen.merge(masks[["id", "number", "index", "predicted_mask"]], on=["id", "number", "index"], how="left")
+    source = load_cached(fingerprint, cache_root())
+    return [
+        outlined(source, int(row["index"]), prediction=unpacked(row["predicted_mask"], source.masks.shape[1]))
+        for row in chosen.to_dict("records")
+    ]
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def frames(fingerprint: str, cache: str) -> pd.DataFrame:
+    source = load_cached(fingerprint, Path(cache))
+    return frames_table(source.table, source.masks)
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def frame_pictures(fingerprint: str, cache: str, indices: tuple[int, ...]) -> list[np.ndarray]:
+    source = load_cached(fingerprint, Path(cache))
+    return [outlined(source, index, longest=360) for index in indices]
+
+
+def outlined(source: Dataset, index: int, prediction: np.ndarray | None = None, longest: int = 440) -> np.ndarray:
+    row = source.table.iloc[index]
+    return tile(
+        np.asarray(source.images[index]),
+        one_each(np.asarray(source.masks[index]), len(source.structures)),
+        prediction,
+        aspect=float(row["source_width"]) / float(row["source_height"]),
+        longest=longest,
+    )

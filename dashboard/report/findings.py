@@ -1,0 +1,208 @@
+"""What a report tells of a study, read from the store once: its cells, test images and recommendations."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from dashboard.figures.cells import (
+    CELL,
+    Rate,
+    cell_table,
+    fold_table,
+    in_rows,
+    pretrained_table,
+    rates,
+    trial_table,
+)
+from dashboard.figures.matters import marked
+from dashboard.figures.measures import DICE, Measure
+from dashboard.figures.rows import parts
+from engine.errors import DataError, StoreError
+from engine.significance import Recommendation, cell_intervals, recommend
+from engine.store import Store
+
+NOTHING_PLANNED = "nothing is planned yet; a run plans its trials once data and start weights are ready"
+KEY = ["dataset", "start", "network", "fraction"]
+"""What tells rows of Table II apart."""
+OF_TRIAL = ["start", "network", "fraction", "strategy", "fold", "seed", "learning_rate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of Table II."""
+
+    dataset: str
+    """The data set's name, with the start weights' where a study compares several."""
+    start: str
+    network: str
+    """"" unless the study mixes networks."""
+    fraction: float
+    cells: pd.DataFrame
+    """A cell per strategy, as `cell_table` makes them, of Dice."""
+    images: pd.DataFrame
+    """A row per test image and training of the complete cells, as `engine.significance` takes them."""
+    recommendation: Recommendation | None
+    """None where the test images of the strategies cannot be compared."""
+
+    @property
+    def label(self) -> str:
+        """`BUS, 80 %`."""
+        return f"{self.dataset}, {self.fraction:g} %"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """A study as a report tells of it, at one choice of learning rates. Test images are read when they are needed."""
+
+    store: Store
+    study: str
+    text: str
+    """The study file."""
+    facts: dict[str, Any]
+    progress: dict[str, Any]
+    plan: pd.DataFrame
+    attempts: pd.DataFrame
+    rate: Rate
+    trials: pd.DataFrame
+    """A row per training that counts, as `trial_table` makes them."""
+    folds: pd.DataFrame
+    """A row per cell and fold, of Dice."""
+    cells: pd.DataFrame
+    """A row per cell of Table II, of Dice."""
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """A row per test image and converged training of complete cells: a cell tells of them with its last fold.
+
+        `dataset` is the row of Table II; what begins from random weights stands in each start weights' rows.
+        """
+        done = self.folds.groupby(CELL)["done"].transform("all")
+        complete = self.folds.loc[done, CELL].drop_duplicates()
+        good = self.trials[self.trials["converged"].astype(bool)].merge(complete, on=CELL)
+        wanted = good[["id", "number", *OF_TRIAL]].astype({"number": "int64"})
+        found = self.store.test_images(self.study, list(good["id"])).merge(wanted, on=["id", "number"])
+        return in_rows(found, self.plan, self.facts["data"]["name"]).reset_index(drop=True)
+
+    @cached_property
+    def pretrained(self) -> pd.DataFrame:
+        """The start weights as they are, without fine-tuning: `pretrained_table`'s rows."""
+        return pretrained_table(self.plan, self.attempts)
+
+    @cached_property
+    def complete_folds(self) -> pd.DataFrame:
+        """A row per fold of complete cells: dataset, fraction, strategy, fold, value (Dice), minutes and more."""
+        folds = in_rows(self.folds, self.plan, self.facts["data"]["name"])
+        done = folds.groupby(["dataset", "fraction", "strategy"])["done"].transform("all")
+        return folds[done].reset_index(drop=True)
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Rows of Table II, as the table has them, with what is recommended in each."""
+        return tuple(self._row(place, part) for place, part in parts(self.cells, KEY))
+
+    @cached_property
+    def marked_cells(self) -> pd.DataFrame:
+        """The cells with `low`, `high` and `interval` of their means, `not_inferior` and `recommended`."""
+        cells, images = marked(self.cells, self.recommendations), self.images.drop(columns="start")
+        key = ["dataset", "fraction", "strategy"]
+        found = cell_intervals(images) if len(images) else pd.DataFrame(columns=[*key, "low", "high"])
+        if len(found):
+            drawn = found["units"].astype(str) + " " + found["resampled"] + "s"
+            found["interval"] = ("bootstrap over " + drawn).where(found["low"].notna(), "")
+        return cells.merge(found.reindex(columns=[*key, "low", "high", "interval"]), on=key, how="left")
+
+    @property
+    def recommendations(self) -> dict[tuple[str, str, float], Recommendation]:
+        """What is recommended in each row, by start, network and fraction."""
+        return {(row.start, row.network, row.fraction): row.recommendation for row in self.rows if row.recommendation}
+
+    def _row(self, place: Sequence[Any], cells: pd.DataFrame) -> Row:
+        dataset, start, network, fraction = place
+        images = self.images[(self.images["dataset"] == dataset) & (self.images["fraction"] == fraction)]
+        recommendation = None
+        with suppress(DataError):
+            recommendation = recommend(images, cells, reference=self.reference, margin=self.margin, of=self.of)
+        return Row(
+            dataset=dataset,
+            start=start,
+            network=network,
+            fraction=float(fraction),
+            cells=cells,
+            images=images,
+            recommendation=recommendation,
+        )
+
+    @property
+    def reference(self) -> str:
+        """The strategy that cheaper ones are held against."""
+        return str(self.facts.get("reference") or "whole network")
+
+    @property
+    def margin(self) -> float:
+        """Loss of Dice that a cheaper strategy may cost."""
+        return float(self.facts.get("margin", 0.01))
+
+    @property
+    def of(self) -> int:
+        """Folds that the data are split into."""
+        return int(self.plan["folds"].iloc[0])
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """The cells that have a mean."""
+        return self.cells[self.cells["complete"].astype(bool) & self.cells["mean"].notna()]
+
+    @property
+    def ran(self) -> int:
+        """Folds that are planned."""
+        return int(self.plan["fold"].nunique())
+
+    def cells_of(self, measure: Measure) -> pd.DataFrame:
+        """A row per cell of Table II, of another measure."""
+        if measure == DICE:
+            return self.cells
+        folds = fold_table(self.trials, measure.column)
+        return _cells(folds, self.plan, self.facts, self.study, measure)
+
+
+def read_findings(store: Store, study: str, *, rate: Rate | None = None) -> Findings:
+    """The study's findings at `rate`, or at the first of `figures.cells.rates`.
+
+    Raises StoreError where there is no such study, nothing is planned yet, or `rate` was not tried in every cell.
+    """
+    text, plan = store.study_text(study), store.plan(study)
+    if plan.empty:
+        raise StoreError(f"{study}: {NOTHING_PLANNED}")
+    facts, attempts = store.facts(study), store.attempts(study)
+    attempts = attempts[attempts["id"].isin(plan["id"])].reset_index(drop=True)
+    known = rates(plan)
+    if rate is not None and rate not in known:
+        tried = ", ".join(one if isinstance(one, str) else f"{one:g}" for one in known)
+        raise StoreError(f"{study}: no table at the learning rate {rate}; there are: {tried}")
+    chosen = known[0] if rate is None else rate
+    trials = trial_table(plan, attempts, chosen)
+    folds = fold_table(trials, DICE.column)
+    return Findings(
+        store=store,
+        study=study,
+        text=text,
+        facts=facts,
+        progress=store.progress(study),
+        plan=plan,
+        attempts=attempts,
+        rate=chosen,
+        trials=trials,
+        folds=folds,
+        cells=_cells(folds, plan, facts, study),
+    )
+
+
+def _cells(
+    folds: pd.DataFrame, plan: pd.DataFrame, facts: dict[str, Any], study: str, measure: Measure = DICE
+) -> pd.DataFrame:
+    counts, name = facts.get("parameters"), facts["data"]["name"]
+    return cell_table(folds, plan, name, measure=measure.column, study=study, counts=counts)

@@ -1,0 +1,319 @@
+"""What was done, in paragraphs that a paper could use. Every number comes from the study's plan, facts and results.
+
+What an older store does not say is left out.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from dashboard.figures.cells import CHOSEN, in_table
+from dashboard.figures.frames import table1_table
+from dashboard.figures.rows import rows
+from dashboard.report.findings import Findings
+from dashboard.report.words import counted, listed, number, power
+from engine.published import CITATION
+from engine.significance import FEWEST_FOLDS
+from engine.trial import AS_PRETRAINED
+
+NAMES = {"whichlayers": "WhichLayers", "torch": "PyTorch", "ray": "Ray", "numpy": "NumPy", "python": "Python"}
+NOT_CONVERGED_AT = 200
+"""Epochs after which a training that has not stopped has failed (Amiri et al. 2020); a lower cap only cuts it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paragraph:
+    """A paragraph of the methods."""
+
+    heading: str
+    text: str
+
+
+def methods(findings: Findings) -> list[Paragraph]:
+    """Data, network, training, evaluation, statistics, software: paragraphs without empty ones."""
+    made = (
+        ("Data", _data(findings)),
+        ("Network and start weights", _network(findings)),
+        ("Strategies", _strategies(findings)),
+        ("Training", _training(findings)),
+        ("Evaluation", _evaluation(findings)),
+        ("Statistics", _statistics(findings)),
+        ("Software and hardware", _software(findings)),
+    )
+    return [Paragraph(heading=heading, text=" ".join(said)) for heading, said in made if said]
+
+
+def _data(findings: Findings) -> list[str]:
+    data, plan = findings.facts["data"], findings.plan
+    name = str(data["name"])
+    told = str(data.get("provenance") or "").rstrip(".").removeprefix(name).lstrip(": ")
+    said = [f"The target images were {name}{f': {told}' if told else ''}."]
+    images, groups = int(data.get("images") or 0), int(data.get("groups") or 0)
+    if groups:
+        of = f"{counted(groups, 'group', digits=True)} (patients or studies, as the data name them)"
+        said.append(f"The {counted(images, 'image', digits=True)} are of {of}.")
+    elif images and f"{images} " not in told and f"{images:,} " not in told:
+        said.append(f"There are {counted(images, 'image', digits=True)}.")
+    if labels := data.get("labels"):
+        said.append(f"Labels: {listed([f'{label} ({count:,})' for label, count in labels.items()])}.")
+    if len(structures := data.get("structures") or []) > 1:
+        said.append(f"{counted(len(structures), 'structure').capitalize()} were learned: {listed(structures)}.")
+    said.append(f"Images were resized to {_only(plan, 'image_size')} × {_only(plan, 'image_size')} pixels.")
+    return said + _splits(findings)
+
+
+def _splits(findings: Findings) -> list[str]:
+    plan, of = findings.plan, findings.of
+    together = ", so that no group had images both in a test set and in what was trained or validated on"
+    by = f"by {plan['split_by'].iloc[0]}{together if plan['split_by'].iloc[0] == 'group' else ''}"
+    own = findings.facts["data"].get("new_folds")
+    seed = (
+        "a split seed of its own for every strategy and fraction" if own else f"split seed {_only(plan, 'split_seed')}"
+    )
+    said = [f"They were shared out at random into {counted(of, 'fold')}, {by} ({seed})."]
+    ran = sorted({int(fold) for fold in plan["fold"]})
+    which = "Every fold" if len(ran) == of else f"{counted(len(ran), 'fold').capitalize()} of them"
+    said.append(f"{which} {'was' if len(ran) in (1, of) else 'were each'} the test set once.")
+    fractions = [f"{fraction:g} %" for fraction in sorted(set(in_table(plan)["fraction"]), reverse=True)]
+    said.append(
+        f"Training and validation images were a pool of {listed(fractions)} of all images, from the other folds."
+    )
+    sizes = [
+        f"{row.training} for training, {row.validation} for validation and {row.test} for testing ({row.part})"
+        for row in rows(table1_table(findings.facts).rename(columns={"part of the images": "part"}))
+    ]
+    said += [f"The numbers of images were {'; '.join(sizes)}."] if sizes else []
+    note = findings.facts["data"].get("split_note")
+    return said + ([f"Splits: {str(note).rstrip('.')}."] if note else [])
+
+
+def _network(findings: Findings) -> list[str]:
+    plan, facts = in_table(findings.plan), findings.facts
+    said, structures = [], int(plan["classes"].max())
+    output = "a sigmoid" if structures == 1 else f"a softmax over background and {counted(structures, 'structure')}"
+    for model in dict.fromkeys(plan["model"]):
+        part = plan[plan["model"] == model]
+        size = f"{_only(part, 'width')} filters in its first block"
+        if model == "unet":
+            said.append(f"The network was the U-Net of {CITATION.short} (doi:{CITATION.doi}) with {size} and {output}.")
+        elif model == "smp":
+            encoder = listed(sorted(set(part["encoder"]) - {""}))
+            names = listed(list(dict.fromkeys(part["strategy"])))
+            said.append(f"For {names} it was the U-Net of segmentation-models-pytorch with the encoder {encoder}.")
+        else:
+            said.append(f"The network was {model} with {output}.")
+    starts = [start for start in facts.get("start_weights") or [] if start.get("description")]
+    for start in starts:
+        told = str(start["description"]).rstrip(".")
+        named = f"The start weights “{start['name']}” were" if len(starts) > 1 else "The start weights were"
+        said.append(f"{named} {told}.")
+    if (plan["start"] == "").any() and (plan["start_weights"].isna()).any():
+        random = listed(list(dict.fromkeys(plan.loc[plan["start_weights"].isna(), "strategy"])))
+        said.append(f"Random initial weights were used for {random}.")
+    return said
+
+
+def _strategies(findings: Findings) -> list[str]:
+    plan, cells = in_table(findings.plan), findings.cells
+    names = list(dict.fromkeys(cells["strategy"]))
+    said = [f"{counted(len(names), 'strategy').capitalize().replace('strategys', 'strategies')} "
+            f"{'was' if len(names) == 1 else 'were'} tried: {listed(names)}."]  # fmt: skip
+    known = cells[cells["trainable"] > 0]
+    if len(known) and known["total"].nunique() == 1:
+        low, high, total = (int(n) for n in (known["trainable"].min(), known["trainable"].max(), known["total"].max()))
+        spread = f"{high:,}" if low == high else f"between {low:,} ({100 * low / total:.2g} %) and {high:,}"
+        said.append(f"They train {spread} of the network's {counted(total, 'parameter', digits=True)}.")
+    if (plan["method"] == "LoRA").any():
+        ranks = sorted({str(rank) for rank in plan.loc[plan["method"] == "LoRA", "rank"]}, key=int)
+        said.append(f"Low-rank adapters had rank {listed(ranks)} and were merged into the network at the best epoch.")
+    if (plan["method"] == "gradual unfreezing").any():
+        every = int(plan.loc[plan["method"] == "gradual unfreezing", "unfreeze_every"].max())
+        said.append(f"Gradual unfreezing let one more block learn every {counted(every, 'epoch')}, from the output on.")
+    trained = findings.attempts[findings.attempts["id"].isin(plan["id"])]
+    hashed = trained[trained["frozen_hash_before"].fillna("") != ""]
+    if len(hashed) and (hashed["frozen_hash_before"] == hashed["frozen_hash_after"]).all():
+        said.append("Frozen parameters had the same SHA-256 before and after every training.")
+    return said
+
+
+def _training(findings: Findings) -> list[str]:
+    plan = in_table(findings.plan)
+    loss = "binary cross entropy" if int(plan["classes"].max()) == 1 else "cross entropy"
+    steps = _only(plan, "batches_per_epoch")
+    said = [
+        f"Networks were trained with Adam and {loss}, in batches of {_only(plan, 'batch_size')} images and {steps} "
+        f"batches per epoch whatever the fraction, until the validation loss had not fallen for "
+        f"{_only(plan, 'patience')} epochs, and for {_only(plan, 'max_epochs')} epochs at most; the weights of the "
+        "epoch with the lowest validation loss were kept.",
+        *_rates(findings),
+        _augmentation(plan),
+    ]
+    if len(seeds := sorted(set(plan["seed"]))) > 1:
+        said.append(f"Each fold was trained with {counted(len(seeds), 'seed')}, whose results were averaged first.")
+    return [*said, *_failures(findings)]
+
+
+def _rates(findings: Findings) -> list[str]:
+    plan = in_table(findings.plan)
+    tried = sorted({float(rate) for rate in plan["learning_rate"]})
+    if findings.rate != CHOSEN:
+        return [f"The learning rate was {power(float(findings.rate))}."]
+    each = "each strategy, fraction, fold and seed by the highest validation Dice"
+    search = _settings(findings.text).get("rate_search")
+    if isinstance(search, dict) and {"low", "high", "draws"} <= set(search):
+        how = "by Optuna's sampler" if search.get("search") == "optuna" else "at random on a logarithmic scale"
+        ends = f"between {power(float(search['low']))} and {power(float(search['high']))}"
+        draws = counted(int(search["draws"]), "learning rate").capitalize()
+        return [f"{draws} {ends} were tried {how}, and one was chosen for {each}."]
+    return [f"The learning rates {listed([power(rate) for rate in tried])} were tried, and one was chosen for {each}."]
+
+
+def _augmentation(plan: pd.DataFrame) -> str:
+    shift, zoom, flip = (plan[name].iloc[0] for name in ("shift", "zoom", "flip"))
+    ways = [f"shifted by up to {100 * shift:g} % of their side"] if shift else []
+    ways += [f"zoomed by up to {100 * zoom:g} %"] if zoom else []
+    ways += ["mirrored left and right with probability one half"] if flip else []
+    if not ways:
+        return "Training images were not augmented."
+    return f"Training images were {listed(ways)}, at random and anew in every batch."
+
+
+def _failures(findings: Findings) -> list[str]:
+    trials, cap = findings.trials, int(in_table(findings.plan)["max_epochs"].max())
+    closed = trials[trials["closed"].astype(bool)]
+    if not len(closed):
+        return []
+    planned = in_table(findings.plan)["id"].nunique()
+    chosen = f", chosen from {planned:,} with every learning rate" if planned > len(trials) else ""
+    done = f"{len(closed):,} of {len(trials):,}" if len(closed) < len(trials) else f"{len(closed):,}"
+    said = [f"Tables rest on {done} trainings{chosen}."]
+    failed, cut = int((~closed["converged"].astype(bool)).sum()), int(closed["cut_at"].notna().sum())
+    collapsed = int(closed["collapsed"].eq(True).fillna(False).astype(bool).sum())
+    if failed:
+        why = f"had not stopped after {cap} epochs, or diverged" if cap >= NOT_CONVERGED_AT else "diverged"
+        said.append(f"{failed:,} failed to converge ({why}): counted, and left out of means.")
+    if cut:
+        said.append(f"{cut:,} had not stopped by themselves and were cut after {cap} epochs; they are kept.")
+    if collapsed:
+        said.append(f"{collapsed:,} collapsed, predicting next to nothing but background; they are kept.")
+    return said
+
+
+def _evaluation(findings: Findings) -> list[str]:
+    trials, several = findings.trials, int(in_table(findings.plan)["classes"].max()) > 1
+    said = [
+        "Dice was measured at the network's image size, "
+        + ("by the most probable class" if several else "at a probability of one half")
+        + ", as the mean over the test images with a structure"
+        + (" of the mean over the structures that are there" if several else "")
+        + "; tables give mean and standard deviation (n − 1) over folds.",
+        "Stopping, the choice of weights and any choice of learning rates used validation images only.",
+    ]
+    if (trials["normal_images"].fillna(0) > 0).any():
+        said.append(
+            "Test images without a structure are no part of it; how many of them had anything predicted is told."
+        )
+    if trials["hd95"].notna().any():
+        units = sorted({unit for unit in trials["hd95_unit"].dropna() if unit})
+        undefined = int(trials["hd95_undefined"].fillna(0).sum())
+        without = f", undefined for {undefined:,} empty predictions, which are counted and not averaged"
+        said.append(
+            f"HD95 is the 95 % Hausdorff distance of the outlines at the source's size in {listed(units)}"
+            f"{without if undefined else ''}."
+        )
+    if (findings.plan["strategy"] == AS_PRETRAINED).any():
+        said.append("The start weights were tested on the same folds as they are, without fine-tuning.")
+    return said
+
+
+def _statistics(findings: Findings) -> list[str]:
+    ran = findings.ran
+    if ran < FEWEST_FOLDS:
+        return [
+            f"With {counted(ran, 'fold')} there is no test and no interval: how much results vary from fold to fold "
+            f"cannot be told from fewer than {number(FEWEST_FOLDS)}."
+        ]
+    notes = dict.fromkeys(row.recommendation.note for row in findings.rows if row.recommendation and len(row.images))
+    compared = [row for row in findings.rows if row.images["strategy"].nunique() > 1]
+    if not compared:
+        return []
+    units = "groups of images" if findings.facts["data"].get("groups") else "images"
+    return [
+        f"Strategies were compared by their paired differences of Dice on the same test images, with percentile "
+        f"bootstrap intervals over {units}.",
+        f"The recommendation is the cheapest strategy whose loss against {findings.reference}, the reference that the "
+        f"study file names, has a one-sided 95 % bound within {findings.margin:g} Dice, corrected for the number of "
+        "cheaper strategies; a difference that is not significant was not taken for equality.",
+        *[f"Bounds: {note}." for note in list(notes)[:1]],
+        "Beside them stand the corrected resampled t test over folds (Nadeau & Bengio 2003) with Holm's correction "
+        f"and, as in {CITATION.short}, Tukey's HSD over folds, which share training images.",
+    ]
+
+
+def _software(findings: Findings) -> list[str]:
+    facts, plan = findings.facts, in_table(findings.plan)
+    versions, machine = facts.get("versions") or {}, facts.get("machine") or {}
+    used = [f"{NAMES.get(name, name)} {version}" for name, version in versions.items()]
+    said = [f"Made with {listed(used)}."] if used else []
+    if machine.get("processor"):
+        parts = [str(machine["processor"])]
+        parts += [counted(int(machine["cores"]), "core", digits=True)] if machine.get("cores") else []
+        parts += [f"{machine['memory_gb']:g} GB of memory"] if machine.get("memory_gb") else []
+        parts += [str(machine["gpu"])] if machine.get("gpu") else []
+        said.append(f"The machine: {', '.join(parts)}.")
+    device = {"cpu": "the processor", "cuda": "the GPU"}.get(str(plan["device"].iloc[0]), str(plan["device"].iloc[0]))
+    said.append(f"Networks were trained on {device} in {_only(plan, 'precision')}.")
+    seconds = float(findings.attempts["seconds"].sum())
+    if seconds:
+        said.append(f"All trainings together took {_hours(seconds)} of wall time.")
+    return said
+
+
+def hashes(findings: Findings) -> dict[str, str]:
+    """SHA-256 of the images and masks, of each start weights, and of which images each test set holds."""
+    found = {"images and masks": str(findings.facts["data"].get("fingerprint") or "")}
+    for start in findings.facts.get("start_weights") or []:
+        found["start weights" + (f" {start['name']}" if start.get("name") else "")] = str(start.get("sha256") or "")
+    found["test sets"] = hash_of_test_sets(findings)
+    return {name: value for name, value in found.items() if value}
+
+
+def hash_of_test_sets(findings: Findings) -> str:
+    """SHA-256 of the JSON list of [fold, places of its test images in the data set]; "" before any fold is tested.
+
+    Where every strategy and fraction has folds of its own, of [strategy, fraction, fold, places].
+    """
+    images = findings.images
+    by = ["strategy", "fraction", "fold"] if findings.facts["data"].get("new_folds") else ["fold"]
+    if not len(images):
+        return ""
+    sets = [
+        [*(part if isinstance(part, tuple) else (part,)), sorted({int(index) for index in own["index"]})]
+        for part, own in images.groupby(by, sort=True)
+    ]
+    text = json.dumps(sets, separators=(",", ":"), default=float)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _only(plan: pd.DataFrame, column: str) -> str:
+    """The plan's value of a setting; of several, all."""
+    return listed([f"{value}" for value in dict.fromkeys(plan[column])])
+
+
+def _settings(text: str) -> dict[str, Any]:
+    try:
+        found = YAML(typ="safe").load(text)
+    except YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _hours(seconds: float) -> str:
+    if seconds < 90:
+        return counted(round(seconds), "second", digits=True)
+    return counted(round(seconds / 60), "minute", digits=True) if seconds < 5400 else f"{seconds / 3600:,.1f} hours"

@@ -1,0 +1,151 @@
+"""The report as one HTML file that needs nothing else: tables without a script, figures with plotly.js inside."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from dashboard.figures.agreement import stand_in
+from dashboard.figures.answer import advice, answer, progress_line, provenance
+from dashboard.figures.claims import claims as claims_table
+from dashboard.figures.comparison import beside, difference_cells, published_cells, why_no_difference
+from dashboard.figures.matters import matters
+from dashboard.figures.palette import SCALES, Colours
+from dashboard.report import sheets
+from dashboard.report.colours import STEPS, step_colours
+from dashboard.report.comparisons import claims
+from dashboard.report.drawings import Drawing, drawings
+from dashboard.report.findings import Findings
+from dashboard.report.grid import Grid, grid
+from dashboard.report.methods import NAMES, hashes, methods
+from dashboard.report.pictures import Strip, colour_key
+from dashboard.report.words import html_of
+from engine import published as paper
+
+PUBLISHED = f"{paper.CITATION.authors} ({paper.CITATION.year}). {paper.CITATION.title}. {paper.CITATION.journal}."
+
+
+def report_page(findings: Findings, *, strips: Sequence[Strip] = (), now: datetime | None = None) -> str:
+    """The report as HTML; `strips` are images of patients, shown where given, `now` is when it is made."""
+    environment = Environment(
+        loader=PackageLoader("dashboard", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    figures = drawings(findings) if len(findings.measured) else []
+    return environment.get_template("page.html").render(
+        study=findings.study,
+        question=findings.facts.get("question") or findings.study,
+        made=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
+        version=version("whichlayers"),
+        state=_state(findings),
+        advice=[Markup(html_of(line)) for line in _advice(findings)],
+        means=[Markup(html_of(line)) for line in answer(findings.cells).split("  \n") if line.startswith("With")],
+        provenance=Markup(html_of(provenance(findings.facts, findings.plan))),
+        steps=_steps(),
+        table2=grid(findings, published_rows(findings)),
+        sheets=[sheet for sheet in _sheets(findings) if sheet.parts],
+        claims=_claims(findings),
+        drawings=[_drawn(place, drawing) for place, drawing in enumerate(figures)],
+        plotly=Markup(get_plotlyjs()) if figures else "",
+        strips=strips,
+        colour_key=Markup(colour_key(findings)),
+        published=_published(findings),
+        methods=methods(findings),
+        text=findings.text.strip(),
+        facts=_facts(findings),
+    )
+
+
+def published_rows(findings: Findings) -> pd.DataFrame:
+    """The published rows that stand below ours; empty where the study names none."""
+    compared = findings.facts["data"].get("compare_with")
+    theirs = published_cells(paper.table2(), width=paper.WIDTH, dataset=compared)
+    return beside(findings.cells, theirs) if compared else theirs.iloc[:0]
+
+
+def _state(findings: Findings) -> list[Markup]:
+    """What a reader must know before any number: a study that is not finished, and what is the matter with it."""
+    said = matters(findings.plan, findings.attempts, {})
+    if findings.progress.get("state") not in ("finished", None):
+        said = [progress_line(findings.progress), *said]
+    return [Markup(html_of(line)) for line in said]
+
+
+def _advice(findings: Findings) -> list[str]:
+    told = {place: found for place, found in findings.recommendations.items() if len(found.candidates)}
+    return advice(told).split("  \n") if told and len(findings.images) else []
+
+
+def _sheets(findings: Findings) -> list[sheets.Sheet]:
+    made = [sheets.table1(findings), sheets.pretrained(findings)]
+    if len(findings.measured):
+        made += [sheets.reference_sheet(findings), sheets.shallow_sheet(findings), sheets.other_measures(findings)]
+    return made
+
+
+def _claims(findings: Findings) -> Markup:
+    return Markup(claims_table(claims(findings))) if len(findings.images) else Markup()
+
+
+def _published(findings: Findings) -> dict[str, Any]:
+    named = stand_in(findings.facts)
+    why = why_no_difference(findings.facts, "dice", sizes=paper.SIZES, width=paper.WIDTH, image_size=paper.IMAGE_SIZE)
+    difference: Grid | None = None
+    if named and not why:
+        theirs = difference_cells(findings.cells, published_rows(findings))
+        difference = grid(findings, theirs, kind="difference") if len(theirs) else None
+    return {
+        "citation": PUBLISHED,
+        "url": paper.CITATION.url,
+        "doi": paper.CITATION.doi,
+        "short": paper.CITATION.short,
+        "stand_in": named,
+        "why": why,
+        "difference": difference,
+    }
+
+
+def _facts(findings: Findings) -> list[tuple[str, str]]:
+    versions = findings.facts.get("versions") or {}
+    planned = findings.facts.get("planned")
+    found = [("planned", str(planned))] if planned else []
+    found += [(NAMES.get(name, name), str(number)) for name, number in versions.items()]
+    found += [(f"SHA-256 of {name}", found_hash) for name, found_hash in hashes(findings).items()]
+    return found
+
+
+def _drawn(place: int, drawing: Drawing) -> dict[str, Any]:
+    both = {"light": _json(drawing.light), "dark": _json(drawing.dark)}
+    text = json.dumps(both, separators=(",", ":")).replace("</", "<\\/")
+    height = int(drawing.light.layout.height or 300)
+    return {
+        "place": place,
+        "title": drawing.title,
+        "caption": drawing.caption,
+        "height": height,
+        "json": Markup(text),
+    }
+
+
+def _json(figure: go.Figure) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(figure.to_json())
+    return {"data": found["data"], "layout": {**found["layout"], "autosize": True}}
+
+
+def _steps() -> list[tuple[str, bool, list[str]]]:
+    """Colours of the cells from worst to best: name of the scale, whether the page is dark, a colour per step."""
+    found: list[tuple[str, bool, list[str]]] = []
+    names: tuple[Colours, ...] = ("red-green", "colour-blind safe")
+    for name in names:
+        found += [(name, dark, step_colours(SCALES[name, dark], STEPS)) for dark in (False, True)]
+    return found

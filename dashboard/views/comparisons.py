@@ -1,0 +1,62 @@
+"""Comparisons: transfer against scratch (Fig. 3), shallow against deep (Fig. 4), and the paper's claims."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import data
+from dashboard.figures.cells import Rate
+from dashboard.figures.claims import claims
+from dashboard.figures.depth import depth, depth_table
+from dashboard.figures.pairs import spread_note
+from dashboard.figures.scratch import scratch, scratch_table
+from dashboard.views import drawn
+from dashboard.views.chart import choose_picture, is_dark
+from engine import published as paper
+
+EXAMPLE = "BUS"
+"""The data set of the paper's Fig. 4."""
+COMPARED = f"Published values for comparison, not as a target: {drawn.SOURCE}."
+FAILED = "Failed trainings did not converge: they are counted above the mean that they are left out of."
+
+
+def page() -> None:
+    """Three blocks; the figures renew themselves while the study runs."""
+    study = drawn.begin("Comparisons")
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        rate = drawn.rate(study)
+        choose_picture()
+    st.subheader("Transfer or from scratch", anchor=False, divider="gray")
+    drawn.renewed(study, _scratch, rate)
+    st.subheader("Shallow or deep", anchor=False, divider="gray")
+    cells = drawn.cells(study, rate)
+    compared = drawn.choose_dataset(cells[cells["source"] == "published"], EXAMPLE, "published data")
+    drawn.renewed(study, _depth, rate, compared)
+    st.subheader("What the paper claims", anchor=False, divider="gray")
+    drawn.renewed(study, _claims, rate)
+
+
+def _scratch(study: str | None, rate: Rate) -> None:
+    table = scratch_table(drawn.cells(study, rate))
+    alt = "Dice of the whole network fine-tuned and from scratch, by fraction and data set"
+    note = f"As Fig. 3. Means of complete cells. {FAILED} {spread_note(table)} {COMPARED}"
+    drawn.draw(scratch(table, dark=is_dark()), table, "scratch", alt=alt, note=note, narrowest=640)
+
+
+def _depth(study: str | None, rate: Rate, compared: pd.DataFrame) -> None:
+    cells = drawn.cells(study, rate)
+    table = depth_table(pd.concat([cells[cells["source"] == "ours"], compared]))
+    alt = "Dice of shallow and of deep blocks, by fraction"
+    note = (
+        "As Fig. 4. Scheme 1 takes the path from the input as depth: block 1 is shallow, block 9 deep. Scheme 2 takes "
+        "the distance from the top of the U: blocks 1 and 9 are shallow, block 5 is deepest. "
+        f"{spread_note(table)} {COMPARED}"
+    )
+    drawn.draw(depth(table, dark=is_dark()), table, "depth", alt=alt, note=note, narrowest=640)
+
+
+def _claims(study: str | None, rate: Rate) -> None:
+    table = data.claims(study, rate) if study else paper.claims()
+    st.html(claims(table))
+    words = ["Verdicts rest on paired differences of test images; “cannot tell” is not “equal”."] * ("verdict" in table)
+    words += [f"Claims of {drawn.SOURCE}; the middle column holds them against its own Tables II and III."]
+    st.caption(" ".join(words))

@@ -1,0 +1,64 @@
+"""Cost: Dice against what learns, minutes or megabytes; what the rest adds to four blocks (Fig. 6); Table III."""
+
+import streamlit as st
+
+from dashboard import data
+from dashboard.figures.cells import Rate
+from dashboard.figures.gain import gain, gain_table
+from dashboard.figures.minutes import NOTE, PUBLISHED_ON, minutes, minutes_table
+from dashboard.figures.palette import Colours
+from dashboard.figures.pareto import COSTS, MARGIN, REFERENCE, pareto, pareto_note, pareto_table, with_published_minutes
+from dashboard.views import drawn
+from dashboard.views.chart import choose_picture, is_dark
+from dashboard.views.choice import select, switch
+from dashboard.views.switches import choose_colours
+from engine import published as paper
+
+
+def page() -> None:
+    """Three blocks; the figures renew themselves while the study runs."""
+    study = drawn.begin("Cost")
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        rate = drawn.rate(study)
+        cost = switch("Cost", list(COSTS), "cost")
+        cells = drawn.choose_dataset(drawn.cells(study, rate), key="cost data")
+        percents = [f"{value:g} %" for value in sorted(set(cells["fraction"]), reverse=True)]
+        percent = select("Part of the images", percents, "row", width=160)
+        colours = choose_colours()
+        choose_picture()
+    st.subheader("What cheaper strategies reach", anchor=False, divider="gray")
+    drawn.renewed(study, _pareto, rate, cost, cells["dataset"].iloc[0], float(percent.removesuffix(" %")))
+    st.subheader("What blocks 1, 2, 8 and 9 reach, and what the rest adds", anchor=False, divider="gray")
+    drawn.renewed(study, _gain, rate, colours)
+    st.subheader("Minutes", anchor=False, divider="gray")
+    drawn.renewed(study, _minutes, rate)
+
+
+def _pareto(study: str | None, rate: Rate, cost: str, dataset: str, fraction: float) -> None:
+    facts = data.facts(study) if study else {}
+    reference, margin = str(facts.get("reference", REFERENCE)), float(facts.get("margin", MARGIN))
+    cells = with_published_minutes(drawn.cells(study, rate), paper.table3())
+    table = pareto_table(cells[cells["dataset"] == dataset], fraction, cost, reference=reference, margin=margin)
+    figure = pareto(table, cost=cost, margin=margin, dark=is_dark())
+    drawn.draw(figure, table, "pareto", alt=f"Mean Dice by {cost}", note=pareto_note(table, margin), narrowest=600)
+
+
+def _gain(study: str | None, rate: Rate, colours: Colours) -> None:
+    table = gain_table(drawn.cells(study, rate))
+    alt = "Dice of blocks 1,2,8,9 and what the whole network adds"
+    note = f"As Fig. 6, at 80 % of the images or the largest part that was run. Published values: {drawn.SOURCE}."
+    drawn.draw(gain(table, colours=colours, dark=is_dark()), table, "gain", alt=alt, note=note, narrowest=560)
+
+
+def _minutes(study: str | None, rate: Rate) -> None:
+    compared = machine = None
+    if study:
+        facts = data.facts(study)
+        compared, found = facts["data"].get("compare_with"), facts["machine"]
+        machine = found.get("gpu") or f"{found['processor']}, {found['cores']} cores"
+        ours, trials = data.cells(study, rate, "dice"), data.trials(study, rate)
+    else:
+        ours = trials = data.published_table().iloc[:0]
+    table = minutes_table(ours, trials, paper.table3(), machine=str(machine or ""), published=compared)
+    note = f"As Table III. {NOTE} Published: {drawn.SOURCE}, on a {PUBLISHED_ON}."
+    drawn.draw(minutes(table, dark=is_dark()), table, "minutes", alt="Minutes of a training", note=note, narrowest=620)

@@ -1,0 +1,62 @@
+"""Curves: loss and validation Dice of all cells as small multiples, filtered, renewed while a study runs."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import data
+from dashboard.figures.cells import Rate
+from dashboard.figures.curve_sheet import PANEL_WIDTH, Show, curve_sheet, curve_sheet_table, key, loss_range
+from dashboard.figures.gallery import named, percent
+from dashboard.views import drawn, finished
+from dashboard.views.chart import is_dark
+from dashboard.views.choice import switch
+
+SHOWS: list[Show] = ["loss and Dice", "loss", "validation Dice"]
+
+
+def page() -> None:
+    """Filters above, the sheet below."""
+    study = finished.begin("Curves", "Learning curves")
+    if study is None:
+        return
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        show = next(name for name in SHOWS if name == switch("Show", list(SHOWS), "curves"))
+        rate = drawn.rate(study)
+    wanted = _choose(named(data.trials(study, rate)))
+    drawn.renewed(study, _draw, rate, wanted, show)
+
+
+def _choose(trials: pd.DataFrame) -> dict[str, list[Any]]:
+    """The values wanted of the columns that are filtered; all where none is chosen."""
+    options: dict[str, dict[str, Any]] = {
+        "strategy": {name: name for name in dict.fromkeys(trials["strategy"])},
+        "fraction": {percent(value): value for value in sorted(set(trials["fraction"]), reverse=True)},
+        "fold": {f"fold {fold}": fold for fold in sorted(set(trials["fold"]))},
+    }
+    labels = {"strategy": "Strategies", "fraction": "Parts of the images", "fold": "Folds"}
+    wanted = {}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        for column, names in options.items():
+            chosen = st.multiselect(
+                labels[column], list(names), key=f"curve {column}", bind="query-params", placeholder="all",
+                width=460 if column == "strategy" else 230,
+            )  # fmt: skip
+            wanted[column] = [names[name] for name in chosen or names]
+    return wanted
+
+
+def _draw(study: str, rate: Rate, wanted: dict[str, list[Any]], show: Show) -> None:
+    trials = named(data.trials(study, rate))
+    for column, values in wanted.items():
+        trials = trials[trials[column].isin(values)]
+    table = curve_sheet_table(data.epochs(study, trials), trials)
+    st.html(key(sorted(set(table["fold"]))))
+    several = len(data.facts(study)["data"].get("structures") or []) > 1
+    figure = curve_sheet(table, show=show, loss="cross entropy" if several else "binary cross entropy", dark=is_dark())
+    above = loss_range(table)[2]
+    note = f"Losses of {above} epochs lie above the shared axis." if above and show != "validation Dice" else ""
+    width = 70 + PANEL_WIDTH * table["strategy"].nunique()
+    alt = "Loss and validation Dice by epoch, a panel per strategy and part of the images"
+    drawn.draw(figure, table, "curve-sheet", alt=alt, note=note, narrowest=width)

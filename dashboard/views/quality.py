@@ -1,0 +1,76 @@
+"""Quality: how far predicted probabilities can be trusted, and whether subgroups of the images do alike."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import data, data_images
+from dashboard.figures import calibration, subgroups
+from dashboard.views import drawn, finished
+from dashboard.views.chart import is_dark
+from dashboard.views.choice import select
+
+NONE = "none"
+STRUCTURE = "structure"
+
+
+def page() -> None:
+    """One or two strategies, then both blocks."""
+    study = finished.begin("Quality", "Calibration and subgroups")
+    if study is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        trials = finished.converged(finished.done(study))
+        if not len(trials):
+            return
+        chosen = choose(trials)
+    names = list(dict.fromkeys(chosen["strategy"]))
+    if len(names) > 1:
+        st.html(subgroups.key(names, dark=is_dark()))
+    left, right = st.columns(2, gap="large")
+    with left:
+        calibration_block(study, chosen)
+    with right:
+        subgroups_block(study, chosen)
+
+
+def choose(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trainings of one or two strategies on one part of the images."""
+    trials = finished.choose_percent(trials)
+    first = finished.choose_strategy(trials)
+    others = [name for name in dict.fromkeys(trials["strategy"]) if name not in set(first["strategy"])]
+    second = select("Beside it", [NONE, *others], "beside", width=260)
+    return pd.concat([first, trials[trials["strategy"] == second]])
+
+
+def calibration_block(study: str, chosen: pd.DataFrame) -> None:
+    """The reliability diagram and the expected calibration error of the chosen strategies."""
+    st.subheader("Calibration", anchor=False, divider="gray")
+    table = calibration.calibration_table(data_images.calibration(study, chosen), chosen)
+    st.markdown(calibration.told(calibration.errors_table(table)))
+    figure = calibration.calibration(table, dark=is_dark())
+    alt = "How often pixels of a predicted probability are on the structure"
+    drawn.draw(figure, table, "calibration", alt=alt, note=calibration.NOTE)
+
+
+def subgroups_block(study: str, chosen: pd.DataFrame) -> None:
+    """Mean Dice by a column of the data set that is chosen."""
+    st.subheader("Subgroups", anchor=False, divider="gray")
+    source = data.dataset(study)
+    if source is None:
+        st.info(finished.GONE)
+        return
+    columns = {name.replace("_", " "): name for name in subgroups.subgroup_columns(source.table)}
+    several = len(source.structures) > 1
+    if not columns and not several:
+        st.info("No column of this data set parts its images: none has 2 to 12 values, or numbers for quarters.")
+        return
+    options = [*columns, *([STRUCTURE] if several else [])]
+    by = select("Subgroups by", options, "subgroups by", width=300)
+    images = data_images.test_images(study, chosen)
+    if by == STRUCTURE:
+        parted = subgroups.by_structure(images, source.structures)
+    else:
+        parted = subgroups.by_column(images, subgroups.subgroup_names(source.table, columns[by]))
+    table = subgroups.subgroups_table(images, parted, list(dict.fromkeys(chosen["strategy"])))
+    figure = subgroups.subgroups(table, dark=is_dark())
+    drawn.draw(figure, table, "subgroups", alt="Mean Dice of each subgroup", note=subgroups.note(table))

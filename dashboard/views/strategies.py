@@ -1,0 +1,67 @@
+"""Strategies: the network drawn for each of them (Fig. 1), and one of them large."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import data
+from dashboard.figures.network import network, network_table, networks, planned_strategies
+from dashboard.views import drawn
+from dashboard.views.chart import choose_picture, is_dark
+from dashboard.views.choice import select, switch
+from dashboard.views.switches import choose_colours
+from engine import published as paper
+from engine.architectures import STRATEGIES
+
+OURS, PAPER = "this study", "Amiri et al. 2020"
+KEY = """Solid: learns. Hatched: frozen. Hatched above solid: frozen, with adapters that learn. Below each name the
+parameters that learn, and their part of all. Arrows: skip connections (right), 2 × 2 max-pooling (down), bilinear
+upsampling (up); the 2 × 2 convolution after an upsampling belongs to the block that it opens, the 1 × 1 output
+convolution to block 9."""
+SIZES = "Beside each block: **filters** @ the side of its maps, parameters; convolutions on hover."
+
+
+def page() -> None:
+    """Small drawings of all strategies, then the chosen one with its sizes."""
+    study = drawn.begin("Strategies")
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        shown = switch("Strategies of", [OURS, PAPER], "strategies of") if study else PAPER
+        colours = choose_colours()
+        choose_picture()
+    if study and shown == OURS:
+        table, words = _planned(study)
+    else:
+        table = network_table(list(STRATEGIES["unet"].values()), width=paper.WIDTH, image_size=paper.IMAGE_SIZE)
+        words = f"U-Net of {drawn.SOURCE}, width {paper.WIDTH}, {paper.IMAGE_SIZE} × {paper.IMAGE_SIZE} pixels"
+    place = st.container()
+    st.subheader("One strategy", anchor=False, divider="gray")
+    name = select("Strategy", list(dict.fromkeys(table["strategy"])), "strategy", width=300)
+    with place:
+        figure = networks(table, colours=colours, dark=is_dark(), selected=name)
+        alt = "The network drawn small for each strategy; choose one below by its select box"
+        drawn.draw(figure, table, "strategies", alt=alt, note=KEY, narrowest=680, on_select=_clicked)
+    chosen = table[table["strategy"] == name]
+    figure = network(chosen, colours=colours, dark=is_dark())
+    told = [SIZES] * bool(chosen["drawn"].all()) + [f"{words}.", chosen["note"].iloc[0].capitalize()]
+    drawn.draw(figure, chosen, "one-strategy", alt=f"The network under {name}", note=" ".join(told), narrowest=640)
+
+
+def _planned(study: str) -> tuple[pd.DataFrame, str]:
+    """The strategies of the study at its width and size, and what they are drawn for."""
+    plan = data.plan(study)
+    own = plan[plan["model"] != "smp"]
+    first = (own if len(own) else plan).iloc[0]
+    strategies = planned_strategies(plan)
+    own_units = [strategy.units for strategy in strategies if strategy.network == "study"]
+    units = None if first["model"] in STRATEGIES else max(own_units, key=len, default=())
+    table = network_table(
+        strategies, width=int(first["width"]), image_size=int(first["image_size"]), classes=int(first["classes"]),
+        units=units, counts=data.facts(study).get("parameters"),
+    )  # fmt: skip
+    name = f"U-Net, width {first['width']}" if first["model"] == "unet" else str(first["model"])
+    return table, f"{name}, {first['image_size']} × {first['image_size']} pixels"
+
+
+def _clicked() -> None:
+    points = st.session_state["figure strategies"]["selection"]["points"]
+    if points:
+        st.session_state["strategy"] = points[0]["customdata"][0]

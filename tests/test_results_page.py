@@ -1,0 +1,95 @@
+"""The Results page without a browser: every switch is in the address, and every choice changes what is shown."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.views.chart import CHART, config
+from tests.made_store import made_store
+
+APP = Path(__file__).parents[1] / "dashboard" / "app.py"
+STARTS = [
+    {"name": name, "sha256": "0" * 64, "kind": "made", "description": f"made {name}", "own_dice": 0.9, "seconds": 1.0}
+    for name in ("natural", "ultrasound")
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of two starts, rates and seeds, and another one."""
+    folder = tmp_path_factory.mktemp("page")
+    made_store(
+        folder / "results", folder / "cache", study="all", folds=(0, 1, 2), fractions=(80,), rates=(1e-3, 1e-4),
+        strategies=("whole network", "contracting", "from scratch"), seeds=(0, 1), starts=("natural", "ultrasound"),
+        as_pretrained=True, facts={"start_weights": STARTS},
+    )  # fmt: skip
+    made_store(folder / "results", folder / "cache", study="other", fractions=(80,), strategies=("block 9",))
+    return folder
+
+
+@pytest.fixture
+def page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The page of the study, not opened yet."""
+    monkeypatch.setenv("WHICHLAYERS_STORE", str(folder / "results"))
+    monkeypatch.setenv("WHICHLAYERS_CACHE", str(folder / "cache"))
+    page = AppTest.from_file(str(APP), default_timeout=120)
+    page.query_params["study"] = "all"
+    return page
+
+
+def said(page: AppTest) -> str:
+    """The words on the page; it must have ended without an exception or an error."""
+    assert not page.exception, page.exception
+    assert not page.error, page.error
+    return "\n".join(str(one.value) for one in (*page.warning, *page.markdown, *page.caption))
+
+
+def test_a_link_opens_with_everything_that_its_sender_chose(page: AppTest) -> None:
+    chosen = {
+        "measure": "HD95", "rate": "0.001", "seed": "1", "colours": "colour-blind safe", "picture": "SVG",
+        "strategy": "contracting", "start": "ultrasound", "with": "other",
+    }  # fmt: skip
+    for key, value in chosen.items():
+        page.query_params[key] = value
+    page.run()
+    text = said(page)
+    for key in ("measure", "rate", "seed", "colours", "picture"):
+        assert page.segmented_control(key=key).value == chosen[key]
+    for key in ("strategy", "start"):
+        assert page.selectbox(key=key).value == chosen[key]
+    assert page.multiselect(key="with").value == ["other"]
+    assert "lowest mean test HD95 (mm)" in text
+    assert "HD95 (mm), mean (sd) over folds; bold: lowest of its row" in text
+    shown = {key: values if isinstance(values, str) else values[0] for key, values in page.query_params.items()}
+    assert shown == {"study": "all", **chosen}
+
+
+def test_what_is_chosen_goes_into_the_address_and_out_again(page: AppTest) -> None:
+    page.run()
+    assert dict(page.query_params) == {"study": ["all"]} or dict(page.query_params) == {"study": "all"}
+    page.multiselect(key="with").set_value(["other"]).run()
+    page.segmented_control(key="seed").set_value("0").run()
+    page.selectbox(key="start").set_value("ultrasound").run()
+    said(page)
+    assert set(page.query_params) == {"study", "with", "seed", "start"}
+    page.multiselect(key="with").set_value([]).run()
+    page.segmented_control(key="seed").set_value("mean of seeds").run()
+    page.selectbox(key="start").set_value("natural").run()
+    said(page)
+    assert set(page.query_params) == {"study"}
+
+
+def test_each_row_has_its_recommendation_and_the_start_weights_are_named(page: AppTest) -> None:
+    text = said(page.run())
+    assert "**Recommendation, 80 % · natural:**" in text
+    assert "**Recommendation, 80 % · ultrasound:**" in text
+    assert "start weights: natural (made natural); ultrasound (made ultrasound)" in text
+    assert "With **80 %** of the images (ultrasound): highest mean test Dice" in text
+
+
+def test_charts_are_saved_as_pictures_and_nothing_goes_to_another_host() -> None:
+    for settings, kind in ((CHART, "png"), (config("table2", "svg"), "svg")):
+        assert settings["modeBarButtons"] == [["toImage"]]
+        assert settings["toImageButtonOptions"]["format"] == kind
+        assert not settings["displaylogo"]
