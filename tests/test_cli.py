@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,12 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
 from dashboard.health import is_healthy
+from dashboard.report.findings import read_findings
+from dashboard.report.grid import Cell, Grid, Group, Line
 from engine import config
 from engine import study as planning
 from engine.datasets import simulated_dataset
@@ -27,10 +31,10 @@ from engine.hardware import share, this_machine
 from engine.published import strategies as published_strategies
 from engine.store import Store
 from engine.study_settings import Study
-from engine.trial import Trial
+from engine.trial import Attempt, Trial
 from tests.made import attempt, trial
 from whichlayers import cli
-from whichlayers.report import differences, false_positives, print_report, run_state
+from whichlayers.report import differences, false_positives, print_report, print_table, run_state
 
 ROOT = Path(__file__).resolve().parents[1]
 MADE = "data: {kind: simulated, images: 15}\nmodel: {width: 2, image_size: 32}\nfractions: [80]\n"
@@ -46,10 +50,17 @@ def whichlayers(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[s
 def test_strategies_as_json_are_the_papers_in_the_papers_order(tmp_path: Path) -> None:
     said = whichlayers("strategies", "--model", "unet", "--json", folder=tmp_path)
     rows = json.loads(said.stdout)
-    assert [(row["strategy"], row["trainable_parameters"]) for row in rows] == list(
+    assert [(row["strategy"], row["trainable_parameters"]) for row in rows[:13]] == list(
         zip(published_strategies()["strategy"], published_strategies()["parameters_exact"], strict=True)
     )
     assert list(rows[0]) == ["strategy", "trainable_parameters", "total_parameters", "fraction"]
+
+
+def test_strategies_whose_parameters_only_torch_can_count_are_listed_too(tmp_path: Path) -> None:
+    said = whichlayers("strategies", folder=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert re.search(r"smp U-Net +│ +counted when built │ +– ", said.stdout)
+    assert "30.3 %" in said.stdout
 
 
 @pytest.mark.parametrize(
@@ -63,6 +74,12 @@ def test_strategies_as_json_are_the_papers_in_the_papers_order(tmp_path: Path) -
         (["strategies", "--model", "vnet"], "unknown model 'vnet'"),
         (["results"], "no study in results yet"),
         (["results", "x"], "no study 'x'"),
+        (["table", "x"], "no study 'x'"),
+        (["report", "x"], "no study 'x'"),
+        (["report", "x", "--latex", "--csv"], "choose one of --latex and --csv"),
+        (["report", "x", "--latex", "--images"], "only the page can have images"),
+        (["table", "x", "--format", "pdf"], "'pdf' is none of text, csv, json, latex"),
+        (["table", "x", "--measure", "auc"], "'auc' is none of dice, iou, hd95"),
         (["check", ".", "--where", "label"], "expected COLUMN=VALUE"),
         (["run", "made.yaml", "--name", ".."], "'name' is '..'"),
         (["run", "made.yaml", "--name", ""], "'name' is ''"),
@@ -105,6 +122,13 @@ def printed(store: Store, study: str = "s") -> str:
     return console.export_text()
 
 
+def in_fold(of: Trial, **changes: Any) -> Attempt:
+    """An attempt at a trial whose test images are those of its fold."""
+    made = attempt(of, **changes)
+    images = tuple(replace(image, index=image.index + 10 * of.fold) for image in made.test_images)
+    return replace(made, test_images=images)
+
+
 def both(**changes: Any) -> list[Trial]:
     """Trials of the first pair that the report compares, two folds each."""
     return [trial(name, fold=fold, **changes) for name in ("contracting", "expanding") for fold in (0, 1)]
@@ -142,10 +166,10 @@ def test_strategies_that_converged_in_different_folds_have_no_difference(tmp_pat
 def test_images_without_a_structure_are_no_part_of_a_paired_difference(tmp_path: Path) -> None:
     store = begun(tmp_path, both())
     for one in both():
-        made = attempt(one, dice=0.8 if one.strategy == "contracting" else 0.7)
-        normal = replace(made.test_images[0], index=9, dice=1.0, empty_truth=True)
+        made = in_fold(one, dice=0.8 if one.strategy == "contracting" else 0.7)
+        normal = replace(made.test_images[0], index=9 + 10 * one.fold, dice=1.0, empty_truth=True)
         store.append("s", replace(made, test_images=(*made.test_images, normal)))
-    found = differences(store, "s", 80.0, "contracting", "expanding")
+    found = differences(read_findings(store, "s").rows[0], "contracting", "expanding")
     assert found is not None
     assert found[1].mean_difference == pytest.approx(0.1)
     assert found[1].images == 8
@@ -156,7 +180,7 @@ def test_images_without_any_structure_give_no_difference(tmp_path: Path) -> None
     for one in both():
         made = attempt(one)
         store.append("s", replace(made, test_images=tuple(replace(i, empty_truth=True) for i in made.test_images)))
-    assert differences(store, "s", 80.0, "contracting", "expanding") is None
+    assert differences(read_findings(store, "s").rows[0], "contracting", "expanding") is None
 
 
 def test_the_false_positive_rate_is_that_of_all_normal_images_of_a_finished_cell(tmp_path: Path) -> None:
@@ -167,19 +191,19 @@ def test_the_false_positive_rate_is_that_of_all_normal_images_of_a_finished_cell
             store.append("s", attempt(one, false_positive_rate=seen[0], normal_images=seen[1]))
         elif one.fold == 0:  # its other fold is missing: the cell shows nothing of its test images
             store.append("s", attempt(one, false_positive_rate=1.0, normal_images=10))
-    rates = false_positives(store, "s")
+    rates = false_positives(read_findings(store, "s").cells)
     assert list(rates["strategy"]) == ["contracting"]
-    assert rates["false_positive_rate"].item() == pytest.approx((5 + 6) / 40)
+    assert rates["false_positive_rate"].item() == pytest.approx((0.5 + 0.2) / 2)
     said = printed(store)
     assert "False positives" in said
-    assert "28 % of 40" in said
+    assert "35 % (40 images)" in said
 
 
 def test_without_normal_images_there_is_no_false_positive_rate(tmp_path: Path) -> None:
     store = begun(tmp_path, both())
     for one in both():
         store.append("s", attempt(one))
-    assert false_positives(store, "s").empty
+    assert false_positives(read_findings(store, "s").cells).empty
     assert "False positives" not in printed(store)
 
 
@@ -323,14 +347,14 @@ def test_results_prints_the_table_and_the_paired_differences(tmp_path: Path) -> 
     trials = both()
     store = begun(tmp_path / "results", trials)
     for one in trials:
-        store.append("s", attempt(one, dice=0.8 if one.strategy == "contracting" else 0.7))
+        store.append("s", in_fold(one, dice=0.8 if one.strategy == "contracting" else 0.7))
     said = whichlayers("results", "s", folder=tmp_path).stdout
     assert "0.800 (0.000)" in said
     assert "contracting minus expanding: +0.100" in said
     assert "fold 0: +0.100, fold 1: +0.100" in said
     assert "no test and no interval" in said
     assert whichlayers("results", folder=tmp_path).stdout.startswith("s: ")
-    assert whichlayers("results", "s", "--csv", folder=tmp_path).stdout.startswith("source,dataset,fraction,strategy")
+    assert whichlayers("results", "s", "--csv", folder=tmp_path).stdout.startswith("source,study,dataset,start")
 
 
 def test_a_dry_run_shows_the_trials_and_runs_nothing(tmp_path: Path) -> None:
@@ -339,14 +363,13 @@ def test_a_dry_run_shows_the_trials_and_runs_nothing(tmp_path: Path) -> None:
         "strategies: contracting\n"
     )
     said = whichlayers("run", "s.yaml", "--dry-run", "--cache", "cache", folder=tmp_path)
-    assert "5 trials = 1 strategies x 1 fractions x 1 learning rates x 5 folds x 1 seeds" in said.stdout, said.stderr
+    axes = "1 strategies x 1 fractions x 1 start weights x 1 learning rates x 5 folds x 1 seeds"
+    assert f"10 trials: {axes}, and 5 tests of the start weights as they are" in said.stdout, said.stderr
     assert not (tmp_path / "results").exists()
 
 
 def test_commands_in_the_readme_exist(tmp_path: Path) -> None:
-    import re
-
-    known = {"strategies", "check", "run", "results", "health", "serve"}
+    known = {"strategies", "check", "run", "results", "table", "report", "health", "serve"}
     text = (ROOT / "README.md").read_text()
     used = set(re.findall(r"whichlayers ([a-z]+)\b", " ".join(re.findall(r"`[^`]+`|```.*?```", text, flags=re.S))))
     assert used, "the README shows no command"
@@ -366,10 +389,11 @@ def test_a_dry_run_says_what_is_done_and_refuses_what_a_run_would(tmp_path: Path
     study = config.load(tmp_path / "s.yaml")
     data = simulated_dataset(15, 32, 0)
     portion = share(this_machine(), study.resources, study.model, study.training.precision)
-    trials = planning.plan(study, data, "1" * 64, portion)
+    start = {"natural-like images": planning.StartFacts(sha256=None)}
+    trials = planning.plan(study, data, start, portion)
     store = Store.at(tmp_path / "results")
     store.begin("s", text)
-    store.write_plan("s", trials, {"start_weights": {"sha256": "1" * 64}})
+    store.write_plan("s", trials, {"start_weights": []})
     store.append("s", attempt(trials[0]))
     said = whichlayers("run", "s.yaml", "--dry-run", "--cache", "cache", folder=tmp_path)
     assert "1 of them done" in said.stdout, said.stderr
@@ -393,3 +417,111 @@ def test_results_says_what_was_cut_and_what_collapsed(tmp_path: Path) -> None:
     said = whichlayers("results", "s", folder=tmp_path).stdout
     assert "cut at 3 in 2 folds (1 of 1 cells)" in said
     assert "contracting 80 %: 1 collapsed" in said
+
+
+def test_study_names_that_are_nearly_right_bring_the_right_one(tmp_path: Path) -> None:
+    begun(tmp_path / "results", both(), study="breast_lesions")
+    for command in ("results", "table", "report"):
+        said = whichlayers(command, "Breast-lesion", folder=tmp_path)
+        assert said.returncode == 2
+        assert said.stderr.count("\n") == 1
+        assert "there: breast_lesions; did you mean 'breast_lesions'?" in said.stderr
+    assert "did you mean" not in whichlayers("table", "x", folder=tmp_path).stderr
+
+
+def finished(root: Path, *, study: str = "s", folds: Sequence[int] = (0, 1)) -> Store:
+    """A store with a study of two strategies whose folds are all done."""
+    trials = [trial(name, fold=fold) for name in ("contracting", "expanding") for fold in folds]
+    store = begun(root, trials, study)
+    for one in trials:
+        store.append(study, in_fold(one, dice=0.8 if one.strategy == "contracting" else 0.7, collapsed=one.fold == 1))
+    return store
+
+
+def test_table_2_in_the_terminal_has_strategies_in_columns_with_their_parameters(tmp_path: Path) -> None:
+    finished(tmp_path / "results")
+    lines = whichlayers("table", "s", "--width", "120", folder=tmp_path).stdout.splitlines()
+    assert any(line.split() == ["contracting", "expanding"] for line in lines)
+    assert any(line.split()[:1] == ["parameters"] and len(line.split()) == 3 for line in lines)
+    assert any(line.split() == ["80", "%", "0.800‡", "0.700‡"] for line in lines)
+    assert "‡: some trainings collapsed" in " ".join(" ".join(lines).split())
+
+
+def test_table_2_goes_on_below_where_the_terminal_is_narrow() -> None:
+    names = tuple(f"block {number}" for number in range(1, 14))
+    cell = Cell(
+        mean="0.800", sd="(0.010)", step=3, best=False, failed=False, collapsed=False, not_inferior=False,
+        recommended=False, known=True,
+    )  # fmt: skip
+    line = Line(fraction="80 %", cells=(cell,) * 13)
+    table = Grid(
+        title="Dice", strategies=names, trainable=("31,030,593",) * 13, percent=("100 %",) * 13, notes=(),
+        groups=(Group(dataset="BUS", published=False, lines=(line,)),),
+    )  # fmt: skip
+    for width in (60, 80, 200):
+        console = Console(record=True, width=width, file=io.StringIO())
+        print_table(table, console)
+        said = console.export_text()
+        assert max(len(line.rstrip()) for line in said.splitlines()) <= width
+        assert said.count("0.800") == said.count("31,030,593") == 13
+        assert said.count("80 %") == (1 if width == 200 else said.count("Dice on test images"))
+
+
+def test_table_2_for_programs_is_the_cells(tmp_path: Path) -> None:
+    finished(tmp_path / "results")
+    told = json.loads(whichlayers("table", "s", "--format", "json", folder=tmp_path).stdout)
+    assert (told["study"], told["measure"]) == ("s", "dice")
+    assert [(cell["strategy"], cell["mean"], cell["complete"]) for cell in told["cells"]] == [
+        ("contracting", pytest.approx(0.8), True), ("expanding", pytest.approx(0.7), True),
+    ]  # fmt: skip
+    assert told["cells"][0]["values"] == pytest.approx([0.8, 0.8])
+    assert told["cells"][0]["kept"] is None
+    table = whichlayers("table", "s", "--format", "csv", "--measure", "iou", folder=tmp_path).stdout
+    assert table.startswith("source,")
+    means = pd.read_csv(io.StringIO(table)).set_index("strategy")["mean"]
+    assert means["contracting"] == pytest.approx(0.8 / 1.2)
+    assert r"\begin{tabular}" in whichlayers("table", "s", "--format", "latex", folder=tmp_path).stdout
+
+
+def test_a_row_or_a_measure_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
+    finished(tmp_path / "results")
+    for arguments, words in (
+        (("--fraction", "7"), "s: no row with 7 % of the images; there are: 80 %"),
+        (("--measure", "hd95"), "s: HD95 was not measured; choose another --measure"),
+    ):
+        said = whichlayers("table", "s", *arguments, folder=tmp_path)
+        assert (said.returncode, said.stderr.strip()) == (2, words)
+
+
+def test_the_report_is_a_file_named_after_the_study(tmp_path: Path) -> None:
+    store = finished(tmp_path / "results", folds=(0,))
+    facts = {
+        **store.facts("s"),
+        "settings": {"width": 2, "image_size": 32, "max_epochs": 3, "patience": 20, "precision": "float32"},
+        "data": {"name": "D", "provenance": "made", "fingerprint": "0" * 64, "kind": "folder", "images": 15},
+    }
+    store.write_plan("s", [trial(name) for name in ("contracting", "expanding")], facts)
+    said = whichlayers("report", "s", folder=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "s-report.html" in said.stdout
+    assert "It holds no image of the data set; --images adds some." in said.stdout
+    assert (tmp_path / "s-report.html").read_text().startswith("<!doctype html>")
+    said = whichlayers("report", "s", "--images", "--cache", "cache", folder=tmp_path)
+    assert (said.returncode, "Traceback" in said.stderr) == (2, False)
+    assert whichlayers("report", "s", "--latex", "-o", "paper/t.tex", folder=tmp_path).stdout == "paper/t.tex\n"
+    assert (tmp_path / "paper" / "t.tex").read_text().count(r"\end{table*}") == 1
+    assert whichlayers("report", "s", "--csv", folder=tmp_path).returncode == 0
+    names = {"cells.csv", "folds.csv", "images.csv", "differences.csv"}
+    assert {path.name for path in (tmp_path / "s-tables").iterdir()} == names
+    (tmp_path / "file").write_text("")
+    said = whichlayers("report", "s", "--latex", "-o", "file/t.tex", folder=tmp_path)
+    assert (said.returncode, said.stderr.count("\n")) == (2, 1)
+    assert "file/t.tex: cannot be written" in said.stderr
+
+
+def test_a_report_of_an_unfinished_study_says_so(tmp_path: Path) -> None:
+    begun(tmp_path / "results", both()).append("s", attempt(both()[0]))
+    said = whichlayers("report", "s", "--latex", folder=tmp_path)
+    assert said.returncode == 0
+    assert said.stderr == "s: 0 of 2 cells are complete; the others are told of as unfinished\n"
+    assert " & 1/2" in (tmp_path / "s-table2.tex").read_text()

@@ -18,6 +18,8 @@ from rich.console import Console
 
 from engine.architectures import UNITS, strategy_table
 from engine.errors import DataError, StoreError, StudyFileError, WhichLayersError
+from whichlayers.looking import report, results, table
+from whichlayers.options import CacheFolder, Host, Port, Prefix, StoreFolder
 from whichlayers.server_process import dashboard_beside, end_with_input
 
 if TYPE_CHECKING:
@@ -34,18 +36,6 @@ CRASHED = 1
 USER_MISTAKE = 2
 INTERRUPTED = 130
 
-StoreFolder = Annotated[str, typer.Option("--store", envvar="WHICHLAYERS_STORE", help="Folder of results.")]
-CacheFolder = Annotated[
-    Path | None,
-    typer.Option("--cache", envvar="WHICHLAYERS_CACHE", help="Folder of decoded images and start weights."),
-]
-Port = Annotated[int, typer.Option(min=1, max=65535, envvar="WHICHLAYERS_PORT", help="Port of the dashboard.")]
-Host = Annotated[str, typer.Option(help="Address to listen on; another than this machine's own has no sign-in.")]
-Prefix = Annotated[
-    str,
-    typer.Option(envvar="WHICHLAYERS_PREFIX", help="Path under which a reverse proxy serves it, such as /layers."),
-]
-
 
 @app.command()
 def strategies(
@@ -60,13 +50,15 @@ def strategies(
         return
     from rich.table import Table
 
-    table = Table(title=f"{model}, width {width}: {rows[0]['total_parameters']:,} parameters")
-    table.add_column("strategy")
-    table.add_column("trainable parameters", justify="right")
-    table.add_column("part", justify="right")
+    drawn = Table(title=f"{model}, width {width}: {rows[0]['total_parameters']:,} parameters")
+    drawn.add_column("strategy")
+    drawn.add_column("trainable parameters", justify="right")
+    drawn.add_column("part", justify="right")
     for row in rows:
-        table.add_row(str(row["strategy"]), f"{row['trainable_parameters']:,}", f"{100 * float(row['fraction']):.1f} %")
-    Console().print(table)
+        count, part = row["trainable_parameters"], row["fraction"]
+        shown = ("counted when built", "–") if count is None or part is None else (f"{count:,}", f"{part:.1%}")
+        drawn.add_row(str(row["strategy"]), shown[0], shown[1].replace("%", " %"))
+    Console().print(drawn)
 
 
 @app.command()
@@ -127,35 +119,8 @@ def run(
         raise typer.Exit(CRASHED)
 
 
-@app.command()
-def results(
-    study: Annotated[str | None, typer.Argument(help="Name of a study; without it, a line for each.")] = None,
-    store: StoreFolder = "results",
-    as_csv: Annotated[bool, typer.Option("--csv", help="The cells as CSV, for programs.")] = False,
-) -> None:
-    """Print a study's Table II and its paired differences."""
-    from engine.store import Store
-    from whichlayers.report import NOTHING_PLANNED, cells, print_report, run_state
-
-    kept = Store.at(store)
-    if study is None:
-        names = kept.studies()
-        if not names:
-            raise StoreError(f"no study in {store} yet; whichlayers run STUDY.yaml makes one")
-        for name in names:
-            progress = kept.progress(name)
-            counts = f"{progress.get('closed', 0)}/{progress.get('trials', 0)} trials"
-            typer.echo(f"{name}: {run_state(progress)}, {counts}")
-        return
-    kept.study_text(study)  # says which studies there are where this one is not
-    if as_csv:
-        from dashboard.figures.cells import for_file
-
-        if kept.plan(study).empty:
-            raise StoreError(f"{study}: {NOTHING_PLANNED}")
-        typer.echo(for_file(cells(kept, study)), nl=False)
-    else:
-        print_report(kept, study, Console())
+for _command in (results, table, report):
+    app.command()(_command)
 
 
 @app.command()
@@ -236,11 +201,10 @@ def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
         study = replace(study, name=name)
     if mistakes := check(study):
         raise StudyFileError([f"{study_file}, with the options given: {mistake.text}" for mistake in mistakes])
-    for kind, source in (("file", study.start_weights.file), ("folder", study.start_weights.folder)):
-        if study.start_weights.kind == kind and source is not None and not Path(source).exists():
-            raise StudyFileError(
-                f"{study_file}: 'start_weights.{kind}' is '{source}', which does not exist; check the path"
-            )
+    places = [(f"start_weights.{start.kind}", getattr(start, start.kind, None)) for start in study.start_weights]
+    for key, source in [*places, ("encoder.weights", study.encoder.weights)]:
+        if source is not None and not Path(source).expanduser().exists():
+            raise StudyFileError(f"{study_file}: '{key}' is '{source}', which does not exist; check the path")
     if study.data.kind == "folder" and study.data.folder is None:
         raise StudyFileError(f"{study_file}: no images named; write 'data: {{folder: ...}}' or give --data FOLDER")
     return study
@@ -280,28 +244,29 @@ def _show_plan(study: "Study", cache: Path, store: str) -> None:
     Raises what a run would: data that are too few, or a name that holds results under other settings.
     """
     from engine import study as planning
-    from engine.datasets import open_dataset
-    from engine.hardware import share, this_machine
-    from engine.search import require_same_study
+    from engine.preparation import preview
     from engine.store import Store, closed_ids
 
-    portion = share(this_machine(), study.resources, study.model, study.training.precision)
-    dataset = open_dataset(study.data, study.model.image_size, cache)
     results = Store.at(store)
-    known = (results.facts(study.name).get("start_weights") or {}).get("sha256")
-    trials = planning.plan(study, dataset, known, portion)
-    require_same_study(study.name, results, trials)
+    dataset, portion, trials = preview(study, results, cache)
     done = len(closed_ids(results.attempts(study.name)) & {trial.id for trial in trials})
+    tuned = [trial for trial in trials if trial.units]
     axes = {
-        "strategies": len({trial.strategy for trial in trials}),
+        "strategies": len({trial.strategy for trial in tuned}),
         "fractions": len(study.fractions),
-        "learning rates": len(study.learning_rates),
+        "start weights": len(study.start_weights),
+        "learning rates": study.rate_search.draws if study.rate_search else len(study.learning_rates),
         "folds": len(study.folds.run),
         "seeds": len(study.seeds),
     }
     product = " x ".join(f"{count} {axis}" for axis, count in axes.items())
+    if len(study.start_weights) > 1 and any(not trial.start for trial in tuned):
+        product += ", where what begins at random is trained once"
+    as_they_are = len(trials) - len(tuned)
+    product += f", and {as_they_are} tests of the start weights as they are" if as_they_are else ""
     typer.echo(f"{study.name}: {dataset.provenance}")
-    typer.echo(f"{len(trials)} trials = {product}" + (f"; {done} of them done" if done else ""))
+    total = planning.trials_in_all(study, trials)
+    typer.echo(f"{total} trials: {product}" + (f"; {done} of them done" if done else ""))
     typer.echo(f"{portion.at_once} at once on {portion.device}, {portion.precision}")
     typer.echo(planning.split_sizes(study, dataset).to_string(index=False))
 

@@ -1,41 +1,40 @@
-"""A study's answer in the terminal: Table II, and the paired differences that the papers ask about."""
+"""A study's answer in the terminal: what is recommended, means, paired differences; and Table II as in the paper."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from dashboard.figures.cells import cell_table, fold_table, trial_table
+from dashboard.figures.answer import advice
+from dashboard.figures.palette import SCALES
+from dashboard.figures.rows import parts
 from dashboard.figures.rows import rows as each
+from dashboard.report.colours import step_colours
+from dashboard.report.findings import NOTHING_PLANNED, Findings, Row, read_findings
+from dashboard.report.grid import Cell, Grid
 from engine.significance import Comparison, compare, paired_differences
 from engine.store import Store
 
 PAIRS = (("contracting", "expanding"), ("all except block 5", "block 5"))
 """Shallow minus deep in both schemes (Amiri et al. 2020, III-C)."""
-NOTHING_PLANNED = "nothing is planned yet; a run plans its trials once data and start weights are ready"
+LONGEST_LABEL = 22
+"""Characters of a data set's name in one line."""
+INK = "#1f2933"
+"""Of letters on a coloured cell."""
 
 
-def cells(store: Store, study: str, measure: str = "dice") -> pd.DataFrame:
-    """A row per cell of the study's Table II, as `dashboard.figures.cells.cell_table` makes it."""
-    plan = store.plan(study)
-    trials = trial_table(plan, store.attempts(study))
-    return cell_table(fold_table(trials, measure), plan, store.facts(study)["data"]["name"])
-
-
-def differences(
-    store: Store, study: str, fraction: float, first: str, second: str
-) -> tuple[pd.DataFrame, Comparison] | None:
+def differences(row: Row, first: str, second: str) -> tuple[pd.DataFrame, Comparison] | None:
     """Mean paired Dice difference of each fold, and over all folds with its note.
 
     Test images without a structure are left out: background alone scores 1 there, whatever was learned. None
     where no fold has converged trainings of both strategies and an image with a structure.
     """
-    plan = store.plan(study)
-    trials = trial_table(plan, store.attempts(study))
-    chosen = trials[(trials["fraction"] == fraction) & trials["converged"] & trials["strategy"].isin((first, second))]
-    images = store.test_images(study, list(chosen["id"])).merge(chosen[["id", "number", "strategy", "fold"]])
+    images = row.images[row.images["strategy"].isin((first, second))]
     images = images[~images["empty_truth"].astype(bool)]
     folds = [set(images.loc[images["strategy"] == name, "fold"]) for name in (first, second)]
     if not set.intersection(*folds):
@@ -43,22 +42,13 @@ def differences(
     return paired_differences(images, first, second), compare(images, first, second)
 
 
-def false_positives(store: Store, study: str) -> pd.DataFrame:
-    """A row per cell whose folds are all done: fraction, strategy, false_positive_rate, normal_images.
+def false_positives(cells: pd.DataFrame) -> pd.DataFrame:
+    """The complete cells with normal test images: dataset, fraction, strategy, false_positive_rate, normal_images.
 
-    The rate is the part of the normal test images on which a trained network sees something, over its folds and
-    seeds; empty where there are no normal images.
+    The rate is the part of the normal test images on which a trained network sees something, mean over folds.
     """
-    plan, attempts = store.plan(study), store.attempts(study)
-    trials = trial_table(plan, attempts)
-    trials = trials[trials.groupby(["fraction", "strategy"])["closed"].transform("all") & trials["converged"]]
-    rates = attempts[["id", "number", "normal_images", "false_positive_rate"]].dropna()
-    rates = trials[["id", "number", "fraction", "strategy"]].merge(rates[rates["normal_images"] > 0])
-    rates = rates.assign(false_positives=rates["false_positive_rate"] * rates["normal_images"])
-    cells = rates.groupby(["fraction", "strategy"], sort=False, as_index=False)[["false_positives", "normal_images"]]
-    found = cells.sum()
-    found["false_positive_rate"] = found["false_positives"] / found["normal_images"]
-    return found[["fraction", "strategy", "false_positive_rate", "normal_images"]]
+    known = cells[cells["complete"].astype(bool) & cells["false_positive_rate"].notna() & (cells["normal_images"] > 0)]
+    return known[["dataset", "fraction", "strategy", "false_positive_rate", "normal_images"]].reset_index(drop=True)
 
 
 def run_state(progress: Mapping[str, Any]) -> str:
@@ -68,49 +58,104 @@ def run_state(progress: Mapping[str, Any]) -> str:
 
 
 def print_report(store: Store, study: str, console: Console) -> None:
-    """Print the table of means and the paired differences; cells whose folds are not complete stay open."""
+    """Print the answer, the means and the paired differences; cells whose folds are not complete stay open."""
     if store.plan(study).empty:
         console.print(f"{study}: {NOTHING_PLANNED}", highlight=False, soft_wrap=True)
         return
-    facts, table = store.facts(study), cells(store, study)
-    console.print(f"[bold]{facts['question'] or study}[/bold]", highlight=False)
-    console.print(facts["data"]["provenance"], highlight=False)
-    if facts["start_weights"]:
-        console.print(f"Start weights: {facts['start_weights']['description']}", highlight=False)
-    console.print(_means(table))
-    normal = false_positives(store, study)
+    findings = read_findings(store, study)
+    facts = findings.facts
+    console.print(Text(str(facts["question"] or study), style="bold"))
+    console.print(Text(str(facts["data"]["provenance"])))
+    for start in facts.get("start_weights") or []:
+        name = f" {start['name']}" if len(facts["start_weights"]) > 1 else ""
+        console.print(Text(f"Start weights{name}: {start['description']}"))
+    if len(findings.images) and findings.recommendations:
+        for line in advice(findings.recommendations).split("  \n"):
+            console.print(_bold(line), highlight=False)
+    for dataset, cells in parts(findings.cells, "dataset"):
+        console.print(_means(cells, str(dataset) if findings.cells["dataset"].nunique() > 1 else ""))
+    normal = false_positives(findings.cells)
     if len(normal):
         console.print(_false_positives(normal))
-    notes: dict[str, None] = {}
-    shown = table[table["complete"] & table["mean"].notna()]
-    for fraction in sorted(shown["fraction"].unique(), reverse=True):
-        done = set(shown.loc[shown["fraction"] == fraction, "strategy"])
-        for first, second in PAIRS:
-            if {first, second} <= done:
-                notes[_print_difference(store, study, fraction, first, second, console)] = None
+    notes = dict.fromkeys(_print_differences(findings, console))
     for note in notes:
         console.print(note, highlight=False, style="dim")
 
 
-def _means(table: pd.DataFrame) -> Table:
+def print_table(table: Grid, console: Console) -> None:
+    """Print Table II, strategies in columns; what does not fit side by side follows below."""
+    palette = step_colours(SCALES["red-green", False])
+    label = min(LONGEST_LABEL, max(len("parameters"), *(len(group.dataset) for group in table.groups)))
+    for columns in _bands(table, console.width - label):
+        drawn = Table(title=f"{table.title} on test images", box=box.SIMPLE_HEAD, show_edge=False)
+        drawn.add_column("", justify="right", width=label)
+        for place in columns:
+            widest = _widest(table, place)
+            drawn.add_column(escape(table.strategies[place]), justify="center", vertical="bottom", min_width=widest)
+        for name, counts in (("parameters", table.trainable), ("of all", table.percent)):
+            drawn.add_row(name, *(counts[place] for place in columns), style="dim", end_section=name == "of all")
+        for group in table.groups:
+            drawn.add_row(Text(group.dataset, style="bold"))
+            for line in group.lines:
+                drawn.add_row(line.fraction, *(_shown(line.cells[place], palette) for place in columns))
+        console.print(drawn)
+    notes = " ".join(table.notes).replace("Framed:", "Underlined:")
+    console.print(Text(notes, style="dim"))
+
+
+def _bands(table: Grid, width: int) -> Iterator[list[int]]:
+    """The columns that fit into `width` characters together, band by band."""
+    band: list[int] = []
+    used = 0
+    for place in range(len(table.strategies)):
+        own = _widest(table, place) + 3  # with the space around it
+        if band and used + own > width - 5:
+            yield band
+            band, used = [], 0
+        band.append(place)
+        used += own
+    yield band
+
+
+def _widest(table: Grid, place: int) -> int:
+    words = table.strategies[place].split(" ")
+    return max(*(len(word) for word in words), len(table.trainable[place]), len("(0.000)"))
+
+
+def _shown(cell: Cell, palette: list[str]) -> Text:
+    marks = f"{'†' * cell.failed}{'‡' * cell.collapsed}{'≈' * cell.not_inferior}"
+    style = "bold" if cell.best else ""
+    style += f" {INK} on {palette[cell.step]}" if cell.step is not None else ""
+    style += " underline" if cell.recommended else ""
+    return Text(f"{cell.mean}{marks}\n{cell.sd}" if cell.sd else f"{cell.mean}{marks}", style=style.strip())
+
+
+def _bold(markdown: str) -> str:
+    pieces = escape(markdown).split("**")
+    return "".join(f"[bold]{piece}[/bold]" if place % 2 else piece for place, piece in enumerate(pieces))
+
+
+def _means(table: pd.DataFrame, dataset: str) -> Table:
     cut = sorted({text for text in table["cut"] if text})
     collapsed = table.loc[table["collapsed"] > 0]
     remarks = [f"{'; '.join(cut)} ({(table['cut'] != '').sum()} of {len(table)} cells)"] if cut else []
-    remarks += [f"{row.strategy} {row.fraction:g} %: {row.collapsed} collapsed" for row in collapsed.itertuples()]
-    drawn = Table(title="Dice on test images, mean (sd) over folds", caption="\n".join(remarks) or None)
+    remarks += [f"{row.strategy} {row.fraction:g} %: {row.collapsed} collapsed" for row in each(collapsed)]
+    title = f"Dice on test images, mean (sd) over folds{f': {dataset}' if dataset else ''}"
+    drawn = Table(title=escape(title), caption=escape("\n".join(remarks)) or None)
     drawn.add_column("strategy")
     drawn.add_column("parameters", justify="right")
     fractions = sorted(table["fraction"].unique(), reverse=True)
     best = table.groupby("fraction")["mean"].max()
     for fraction in fractions:
         drawn.add_column(f"{fraction:g} %", justify="right")
-    for strategy, rows in table.groupby("strategy", sort=False):
+    for strategy, rows in parts(table, "strategy"):
         by_fraction = rows.set_index("fraction")
         texts = [
             _cell(by_fraction.loc[fraction], best[fraction]) if fraction in by_fraction.index else "–"
             for fraction in fractions
         ]
-        drawn.add_row(str(strategy), f"{rows['trainable'].iloc[0]:,}", *texts)
+        trainable = int(rows["trainable"].iloc[0])
+        drawn.add_row(escape(str(strategy)), f"{trainable:,}" if trainable else "–", *texts)
     return drawn
 
 
@@ -125,29 +170,37 @@ def _cell(cell: pd.Series, best: float) -> str:
 
 
 def _false_positives(normal: pd.DataFrame) -> Table:
-    drawn = Table(title="False positives: normal test images on which something is seen")
+    drawn = Table(title="False positives: part of the normal test images on which something is seen, mean over folds")
     drawn.add_column("strategy")
-    fractions = sorted(normal["fraction"].unique(), reverse=True)
-    for fraction in fractions:
-        drawn.add_column(f"{fraction:g} %", justify="right")
-    for strategy, rows in normal.groupby("strategy", sort=False):
+    columns = list(dict.fromkeys(zip(normal["dataset"], normal["fraction"], strict=True)))
+    for dataset, fraction in columns:
+        several = normal["dataset"].nunique() > 1
+        drawn.add_column(escape(f"{dataset}, {fraction:g} %" if several else f"{fraction:g} %"), justify="right")
+    for strategy, rows in parts(normal, "strategy"):
         texts = {
-            row.fraction: f"{100 * row.false_positive_rate:.0f} % of {row.normal_images:.0f}" for row in each(rows)
+            (row.dataset, row.fraction): f"{100 * row.false_positive_rate:.0f} % ({row.normal_images:.0f} images)"
+            for row in each(rows)
         }
-        drawn.add_row(str(strategy), *(texts.get(fraction, "–") for fraction in fractions))
+        drawn.add_row(escape(str(strategy)), *(texts.get(column, "–") for column in columns))
     return drawn
 
 
-def _print_difference(store: Store, study: str, fraction: float, first: str, second: str, console: Console) -> str:
-    """Prints one comparison; gives the note that belongs under all of them."""
-    found = differences(store, study, fraction, first, second)
-    if found is None:
-        return f"{fraction:g} %: {first} minus {second}: no test image with a structure that both were measured on"
-    by_fold, over_all = found
-    folds = ", ".join(f"fold {row.fold}: {row.mean_difference:+.3f}" for row in each(by_fold))
-    interval = "" if over_all.low is None else f" [{over_all.low:+.3f}, {over_all.high:+.3f}]"
-    console.print(
-        f"{fraction:g} %: {first} minus {second}: {over_all.mean_difference:+.3f}{interval} Dice ({folds})",
-        highlight=False,
-    )
-    return over_all.note
+def _print_differences(findings: Findings, console: Console) -> Iterator[str]:
+    """Prints the comparisons of each row; gives the notes that belong under all of them."""
+    several = findings.cells["dataset"].nunique() > 1
+    for row in findings.rows:
+        place = row.label if several else f"{row.fraction:g} %"
+        done = set(row.cells.loc[row.cells["complete"].astype(bool) & row.cells["mean"].notna(), "strategy"])
+        for first, second in PAIRS:
+            if not {first, second} <= done:
+                continue
+            found = differences(row, first, second)
+            if found is None:
+                yield f"{place}: {first} minus {second}: no test image with a structure that both were measured on"
+                continue
+            by_fold, over_all = found
+            folds = ", ".join(f"fold {one.fold}: {one.mean_difference:+.3f}" for one in each(by_fold))
+            interval = "" if over_all.low is None else f" [{over_all.low:+.3f}, {over_all.high:+.3f}]"
+            said = f"{place}: {first} minus {second}: {over_all.mean_difference:+.3f}{interval} Dice ({folds})"
+            console.print(Text(said))
+            yield over_all.note

@@ -1,0 +1,175 @@
+"""The commands that look at results: a study's answer, its Table II, and its report as a file."""
+
+import json
+import webbrowser
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import platformdirs
+import typer
+
+from engine.errors import DataError, StoreError
+from whichlayers.options import CacheFolder, StoreFolder
+
+if TYPE_CHECKING:
+    from dashboard.report.findings import Findings
+    from engine.store import Store
+
+MEASURES = ("dice", "iou", "hd95")
+FORMATS = ("text", "csv", "json", "latex")
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study.")]
+
+
+def results(
+    study: Annotated[str | None, typer.Argument(help="Name of a study; without it, a line for each.")] = None,
+    store: StoreFolder = "results",
+    as_csv: Annotated[bool, typer.Option("--csv", help="The cells as CSV, for programs.")] = False,
+) -> None:
+    """Print a study's answer: what is recommended, means, paired differences, false positives."""
+    from engine.store import Store
+    from whichlayers.report import print_report, run_state
+
+    kept = Store.at(store)
+    if study is None:
+        names = kept.studies()
+        if not names:
+            raise StoreError(f"no study in {store} yet; whichlayers run STUDY.yaml makes one")
+        for name in names:
+            progress = kept.progress(name)
+            counts = f"{progress.get('closed', 0)}/{progress.get('trials', 0)} trials"
+            typer.echo(f"{name}: {run_state(progress)}, {counts}")
+    elif as_csv:
+        from dashboard.figures.cells import for_file
+
+        typer.echo(for_file(_findings(kept, study).cells), nl=False)
+    else:
+        from rich.console import Console
+
+        require_study(kept, study)
+        print_report(kept, study, Console())
+
+
+def table(
+    study: StudyName,
+    store: StoreFolder = "results",
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "text",
+    measure: Annotated[str, typer.Option(help=f"{', '.join(MEASURES)}.")] = "dice",
+    fraction: Annotated[
+        list[float] | None, typer.Option(help="Only this part of the images, in percent; may be given again.")
+    ] = None,
+    width: Annotated[int | None, typer.Option(min=40, help="Columns of the terminal.")] = None,
+) -> None:
+    """Print a study's Table II as in the paper: strategies in columns, their parameters on top."""
+    from dashboard.figures.measures import measure_of
+    from engine.store import Store
+
+    for given, known, option in ((measure, MEASURES, "--measure"), (form, FORMATS, "--format")):
+        if given not in known:
+            raise typer.BadParameter(f"'{given}' is none of {', '.join(known)}", param_hint=option)
+    found, shown = _findings(Store.at(store), study), measure_of(measure)
+    fractions = tuple(fraction or ())
+    planned = sorted(set(found.cells["fraction"]), reverse=True)
+    if missing := [f"{one:g} %" for one in fractions if one not in planned]:
+        there = ", ".join(f"{one:g} %" for one in planned)
+        raise StoreError(f"{study}: no row with {', '.join(missing)} of the images; there are: {there}")
+    cells = found.cells_of(shown)
+    cells = cells[cells["fraction"].isin(fractions or planned)]
+    if cells["complete"].any() and not cells["mean"].notna().any():
+        raise StoreError(f"{study}: {shown.name} was not measured; choose another --measure")
+    if form == "csv":
+        from dashboard.figures.cells import for_file
+
+        typer.echo(for_file(cells), nl=False)
+    elif form == "json":
+        from dashboard.report.comparisons import records
+
+        typer.echo(json.dumps({"study": study, "measure": measure, "cells": records(cells)}, indent=1))
+    elif form == "latex":
+        from dashboard.report.latex import latex_table
+
+        typer.echo(latex_table(found, measure=shown, fractions=fractions), nl=False)
+    else:
+        from rich.console import Console
+
+        from dashboard.report.grid import grid
+        from whichlayers.report import print_table
+
+        print_table(grid(found, measure=shown, fractions=fractions), Console(width=width))
+
+
+def report(
+    study: StudyName,
+    store: StoreFolder = "results",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File (folder with --csv); else one named after the study is made here."),
+    ] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="Table II for a paper in place of the page.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Tidy tables in place of the page, with image names.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Put worst and best test images into the page.")] = False,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    cache: CacheFolder = None,
+) -> None:
+    """Write a study's report: one HTML file that needs nothing else, or Table II for a paper, or tidy tables."""
+    if latex and as_csv:
+        raise typer.BadParameter("choose one of --latex and --csv", param_hint="--csv")
+    if (latex or as_csv) and (images or open_it):
+        raise typer.BadParameter("only the page can have images or be opened", param_hint="--latex, --csv")
+    from engine.store import Store
+
+    found = _findings(Store.at(store), study)
+    done, planned = int(found.cells["complete"].sum()), len(found.cells)
+    if done < planned:
+        typer.echo(f"{study}: {done} of {planned} cells are complete; the others are told of as unfinished", err=True)
+    if as_csv:
+        from dashboard.report.tidy import tidy_tables
+
+        folder = output or Path(f"{study}-tables")
+        for name, text in tidy_tables(found).items():
+            _write(folder / f"{name}.csv", text)
+        return
+    if latex:
+        from dashboard.report.latex import latex_table
+        from dashboard.report.page import published_rows
+
+        _write(output or Path(f"{study}-table2.tex"), latex_table(found, published_rows(found)))
+        return
+    from dashboard.report.page import report_page
+    from dashboard.report.pictures import strips
+
+    shown = strips(found, cache or platformdirs.user_cache_path("whichlayers")) if images else []
+    path = output or Path(f"{study}-report.html")
+    _write(path, report_page(found, strips=shown))
+    typer.echo(
+        "It holds images of the data set." if shown else "It holds no image of the data set; --images adds some."
+    )
+    if open_it:
+        webbrowser.open(path.absolute().as_uri())
+
+
+def require_study(store: "Store", study: str) -> None:
+    """Raises StoreError where there is no study of this name: which there are, and what was probably meant."""
+    known = {name.lower(): name for name in store.studies()}
+    try:
+        store.study_text(study)
+    except StoreError as error:
+        near = get_close_matches(study.lower(), known, n=1) if study not in known.values() else []
+        raise StoreError([f"{error}; did you mean '{known[near[0]]}'?"] if near else error.problems) from error
+
+
+def _findings(store: "Store", study: str) -> "Findings":
+    from dashboard.report.findings import read_findings
+
+    require_study(store, study)
+    return read_findings(store, study)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file, with its folder. Raises DataError with the remedy."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be written ({problem.strerror}); choose another place with -o") from problem
+    typer.echo(f"{path} ({len(text.encode()) / 1e6:.1f} MB)" if len(text) > 100_000 else str(path))

@@ -1,0 +1,18 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StoreFolder = Annotated[str, typer.Option("--store", envvar="WHICHLAYERS_STORE", help="Folder of results.")]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option("--cache", envvar="WHICHLAYERS_CACHE", help="Folder of decoded images and start weights."),
+]
+Port = Annotated[int, typer.Option(min=1, max=65535, envvar="WHICHLAYERS_PORT", help="Port of the dashboard.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; another than this machine's own has no sign-in.")]
+Prefix = Annotated[
+    str,
+    typer.Option(envvar="WHICHLAYERS_PREFIX", help="Path under which a reverse proxy serves it, such as /layers."),
+]
