@@ -80,7 +80,7 @@ class Answer:
     outlined: bytes
     """PNG: the frame with the mask's edge in cyan."""
     mask: bytes
-    """PNG: 255 on the structure, 0 elsewhere."""
+    """PNG: 255 on the structure, 0 elsewhere; of several, equal steps up to 255 in their order."""
     height: int
     width: int
     area_pixels: int
@@ -316,7 +316,7 @@ def _answer(model: "LoadedModel", frame: bytes | None) -> Answer | None:
     prediction = predict(model, gray.pixels)
     clock.append(time.perf_counter())
     outlined = _png(Image.fromarray(outline(gray.pixels, prediction.mask)))
-    mask = _png(Image.fromarray(prediction.mask * np.uint8(255)))
+    mask = _png(Image.fromarray(prediction.mask * np.uint8(255 // model.structures)))
     clock.append(time.perf_counter())
     steps = [(after - before) * 1000 for before, after in pairwise(clock)]
     return Answer(

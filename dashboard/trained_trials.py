@@ -69,14 +69,16 @@ class TrainedStudies:
             share = 100 * row["trainable_parameters"] / max(1, row["total_parameters"])
             then = f"then {row['strategy']} fine-tuned ({share:.1f} % of the parameters)"
             learned = f"pre-trained ({described}), {then if row['strategy'] != AS_PRETRAINED else 'not fine-tuned'}"
+        images = f"{row['training_images']} images of {data.get('name', 'unknown data')}"
         parts = [
-            f"Trained on {row['training_images']} images of {data.get('name', 'unknown data')}",
+            f"Trained on {images}" if row["training_images"] else f"For {data.get('name', 'unknown data')}",
             str(data.get("provenance", "")),
             network,
             learned,
         ]
-        if pd.notna(row["dice"]):
-            parts.append(f"Dice {row['dice']:.3f} on its test fold")
+        # Not its test Dice, which is shown once all folds of its cell are done.
+        if pd.notna(row["validation_dice"]):
+            parts.append(f"Dice {row['validation_dice']:.3f} on its validation images")
         return " · ".join(part.rstrip(".") for part in parts if part)
 
     def nothing_yet(self) -> str:

@@ -85,7 +85,11 @@ def test(
         shown, true = prediction[place], truth_mask[place]
         source = np.array([row.source_height, row.source_width]) / true.shape[1:]
         height, width = source * (row.spacing_mm if known_size else 1.0)
-        distances = [metrics.hausdorff95(a, b, (float(height), float(width))) for a, b in zip(shown, true, strict=True)]
+        distances = [
+            metrics.hausdorff95(found, there, (float(height), float(width)))
+            for found, there in zip(shown, true, strict=True)
+            if there.any()
+        ]
         defined = [distance for distance in distances if distance is not None]
         empty = not true.any()
         alone = 1.0 if empty and not shown.any() else 0.0  # both masks empty is 1
@@ -99,7 +103,7 @@ def test(
                 empty_truth=empty,
                 predicted_pixels=int(shown.any(axis=0).sum()),
                 predicted_mask=np.packbits(shown).tobytes(),
-                hd95=float(np.mean(defined)) if defined else None,
+                hd95=float(np.mean(defined)) if defined and len(defined) == len(distances) else None,
                 class_dice=tuple(None if np.isnan(value) else float(value) for value in by_structure[place])
                 if trial.classes > 1
                 else (),

@@ -40,6 +40,8 @@ class LoadedModel:
     """Side of the network's square, in pixels."""
     device: Literal["cpu", "cuda"]
     precision: Precision
+    structures: int = 1
+    """Structures that it tells apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,7 @@ def load_model(store: Store, study: str, trial_id: str, *, device: Literal["cpu"
         trial_id=trial_id,
         network=network.to(place).to(memory_format=torch.channels_last).eval().requires_grad_(False),
         image_size=int(trial["image_size"]),
+        structures=_said(trial, "classes", 1),
         device=place,
         precision="bfloat16" if trial["precision"] == "bfloat16" and machine.fast_bfloat16 else "float32",
     )

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,14 +13,17 @@ from typing import Any
 from engine import study as planning
 from engine.architectures import UNITS, trainable_parameters
 from engine.datasets import Dataset, open_dataset
-from engine.errors import DataError, StoreError
+from engine.errors import DataError, StoreError, StrategyError
 from engine.hardware import Share, share, this_machine
 from engine.models import check_network, network_code, unit_names, unit_parameters
 from engine.pretraining import StartWeights, encoder_weights, held_out_images, start_images, start_weights
-from engine.rates import key_of, next_rate
+from engine.rates import next_rate
 from engine.store import Store
 from engine.study_settings import StartSettings, Study, start_name
 from engine.trial import CLOSED, Trial
+
+OUTPUT_CONVOLUTION = "9.4"
+"""The U-Net's output convolution in the finer partition."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,7 @@ def prepare(study: Study, store: Store, cache: Path, progress: Callable[[float, 
         cache,
         progress=lambda done, of: progress(done / max(of, 1), f"reading images: {done} of {of}"),
     )
+    _require_output_learns(study, own.get("units"))
     # The hashes of the start weights are not known yet; the plan already shows whether data and folds fit.
     trials = planning.plan(study, dataset, {}, portion, **own)
     require_same_study(study.name, store, trials)
@@ -85,21 +89,22 @@ class KnownRates:
     def __init__(self, study: Study, store: Store) -> None:
         self._study = study
         self._search = study.rate_search if study.rate_search and study.rate_search.search == "optuna" else None
-        self._found: dict[tuple[object, ...], dict[float, float]] = {}
+        self._found: dict[str, float] = {}
         if self._search:
             attempts = store.attempts(study.name)
-            for row in attempts[attempts["state"].isin(CLOSED)].to_dict("records"):
-                key = (row["start"] or "", row["strategy"], row["fraction"], row["fold"], row["seed"])
-                dice = row["validation_dice"]
-                self._found.setdefault(key, {})[row["learning_rate"]] = 0.0 if dice is None or dice != dice else dice
+            closed = attempts[attempts["state"].isin(CLOSED)]
+            self._found = dict(zip(closed["id"], closed["validation_dice"].astype(float).fillna(0.0), strict=True))
 
     def __call__(self, trial: Trial) -> list[float]:
         rates = list(planning.fixed_rates(self._study))
         if self._search is None:
             return rates
-        found = self._found.get(key_of(trial), {})
-        while len(rates) < self._search.draws and all(rate in found for rate in rates):
-            rates.append(next_rate(self._search, key_of(trial), [(rate, found[rate]) for rate in rates]))
+        while len(rates) < self._search.draws:
+            found = [self._found.get(replace(trial, learning_rate=rate).id) for rate in rates]
+            if None in found:
+                break
+            tried = [(rate, dice) for rate, dice in zip(rates, found, strict=True) if dice is not None]
+            rates.append(next_rate(self._search, replace(trial, learning_rate=0.0).id, tried))
         return rates
 
 
@@ -195,7 +200,7 @@ def require_same_study(name: str, store: Store, trials: Sequence[Trial]) -> None
 
 
 def _require_other_images(study: Study, settings: StartSettings, dataset: Dataset, cache: Path) -> None:
-    """Start weights that have seen the study's images, test folds included, would answer another question."""
+    """Start weights that have seen images or patients of the study, test folds too, would answer another question."""
     others = start_images(settings, study, cache)
     if others is None:
         return
@@ -208,6 +213,52 @@ def _require_other_images(study: Study, settings: StartSettings, dataset: Datase
             f"start_weights.folder: {others.name} holds {len(both)} images of {dataset.name} (the first: {both[0]}); "
             "pre-train on other images, or test images would have been seen"
         )
+    if settings.kind == "folder" and _same_folder(settings.folder or study.data.folder, study.data.folder):
+        groups = sorted((set(dataset.table["group"]) & set(others.table["group"])) - {""})
+        if groups:
+            raise DataError(
+                f"start_weights.where: {len(groups)} groups are among the images to adapt to as well (the first: "
+                f"{groups[0]}); leave them out on one side, or patients of the test folds would have been seen"
+            )
+
+
+def _same_folder(first: str | None, second: str | None) -> bool:
+    return (
+        bool(first and second) and Path(str(first)).expanduser().resolve() == Path(str(second)).expanduser().resolve()
+    )
+
+
+def _require_output_learns(study: Study, units: Sequence[str] | None) -> None:
+    """Start weights for another number of structures leave the output layer to be learned, by every strategy.
+
+    Raises StrategyError with the strategies that freeze it, before any start weights are made.
+    """
+    classes = len(study.data.mask)
+    others = [start for start in study.start_weights if start.kind != "file" and _structures(start) != classes]
+    if not others:
+        return
+    name, given = start_name(others[0]), _structures(others[0])
+    if classes == 1:
+        raise StrategyError(
+            f"start_weights '{name}' are for {given} structures, the study learns one; write 'start_weights.mask' with "
+            "one column, or learn the same structures"
+        )
+    order = tuple(units or study.model.units or UNITS.get(study.model.name, ()))
+    wrong = [
+        strategy.name
+        for strategy in planning.strategies(study, units)
+        if strategy.start == "start weights"
+        and (strategy.method == "LoRA" or not {order[-1], OUTPUT_CONVOLUTION} & set(strategy.units))
+    ]
+    if wrong:
+        raise StrategyError(
+            f"start_weights '{name}' are for {given} structure{'s' * (given > 1)}, the study learns {classes}: the "
+            f"output layer is new and must learn, and is frozen by {', '.join(wrong)}; leave them out"
+        )
+
+
+def _structures(start: StartSettings) -> int:
+    return len(start.mask) if start.kind == "folder" else 1
 
 
 def _known(study: str, store: Store) -> list[StartWeights]:
@@ -228,6 +279,7 @@ def preview(study: Study, store: Store, cache: Path) -> tuple[Dataset, Share, li
     """
     portion = share(this_machine(), study.resources, study.model, study.training.precision)
     own = own_network(study)
+    _require_output_learns(study, own.get("units"))
     dataset = open_dataset(study.data, study.model.image_size, cache)
     known = {weights.name: weights for weights in _known(study.name, store)}
     told = {

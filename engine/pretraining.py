@@ -192,7 +192,7 @@ def encoder_weights(settings: EncoderSettings, cache: Path) -> StartWeights:
         own_loss=None,
         seconds=0.0,
         description=f"encoder {settings.name} from the file {file.name}",
-        name="encoder",
+        name=f"encoder {settings.name}",
     )
     _keep(result, tensors)
     return result

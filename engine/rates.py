@@ -10,25 +10,20 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from engine.study_settings import RateSearch
-from engine.trial import Trial
 
 STARTUP = 3
 """Rates drawn at random before the searcher models what they gave."""
 
 
-def key_of(trial: Trial) -> tuple[str, str, float, int, int]:
-    """What a search is for: start weights, strategy, fraction, fold and seed."""
-    return trial.start, trial.strategy, trial.fraction, trial.fold, trial.seed
-
-
-def next_rate(search: RateSearch, key: tuple[object, ...], tried: Sequence[tuple[float, float]]) -> float:
-    """A learning rate in the range; `tried` are (rate, validation Dice) in their order. The same for the same input."""
+def next_rate(search: RateSearch, key: str, tried: Sequence[tuple[float, float]]) -> float:
+    """A learning rate in the range; `key` says what is searched for, `tried` are
+    (rate, validation Dice) in their order. The same for the same input."""
     import optuna
     from ray.tune.search.optuna import OptunaSearch
 
     logging.getLogger("ray.tune.search.optuna.optuna_search").setLevel(logging.ERROR)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed = int.from_bytes(sha256(json.dumps([search.seed, *key, len(tried)]).encode()).digest()[:4], "big")
+    seed = int.from_bytes(sha256(json.dumps([search.seed, key, len(tried)]).encode()).digest()[:4], "big")
     searcher = OptunaSearch(
         {"learning_rate": optuna.distributions.FloatDistribution(search.low, search.high, log=True)},
         metric="validation_dice",

@@ -104,26 +104,21 @@ def _run(study: Study, store: Store, cache: Path, progress: Progress) -> dict[st
     closed = closed_ids(store.attempts(study.name)) & {trial.id for trial in trials}
     progress.begin(trials, closed, total)
     with ExitStack() as stack:
-        began = False
-        while missing := [trial for trial in trials if trial.id not in closed]:
+        began, tried = False, set[str]()
+        while missing := [trial for trial in trials if trial.id not in closed | tried]:
             if not began:
                 stack.enter_context(_ray(ready.portion))
                 began = True
             for first in range(0, len(missing), TRIALS_PER_TUNER):
                 _tune(missing[first : first + TRIALS_PER_TUNER], work, ready.portion, store, study.name, progress)
-            closed_now = closed_ids(store.attempts(study.name)) & {trial.id for trial in trials}
-            if study.rate_search is None or closed_now == closed:  # nothing is left to try, or nothing succeeds
+            tried |= {trial.id for trial in missing}
+            if study.rate_search is None:
                 break
             # Results suggest the next rates of a search.
-            before = {trial.id for trial in trials}
             rates = KnownRates(study, store)
             trials = planning.plan(study, ready.dataset, ready.told, ready.portion, **ready.own, rates=rates)
-            closed = closed_now
             store.write_plan(study.name, trials, ready.facts)
-            progress.more([trial for trial in trials if trial.id not in before])
-            failed = {trial.id for trial in missing} - closed
-            if not {trial.id for trial in trials} - closed - failed:
-                break
+            progress.more([trial for trial in trials if trial.id not in closed | tried])
         if began:
             store.compact(study.name)
     planned = {trial.id for trial in trials}

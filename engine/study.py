@@ -18,7 +18,7 @@ from engine.splits import batches_per_epoch, table1
 from engine.study_settings import Study, start_name
 from engine.trial import AS_PRETRAINED, Trial
 
-ENCODER = "encoder"
+ENCODER = "encoder of the smp U-Net"
 """Name of the start weights of the encoder of the `smp U-Net` strategies."""
 _SHOWN_AXES = {"strategy", "units", "fraction", "fold", "learning_rate", "seed", "start", "start_weights", "draws"}
 AXES = _SHOWN_AXES | {"id", "split_seed", "method", "rank", "unfreeze_every", "encoder"}
@@ -194,8 +194,12 @@ def fixed_rates(study: Study) -> tuple[float, ...]:
     if search is None or search.search != "random":
         return named
     random = np.random.default_rng([search.seed, 3])
-    drawn = np.exp(random.uniform(np.log(search.low), np.log(search.high), search.draws - len(named)))
-    return (*named, *(float(f"{rate:.3g}") for rate in drawn))
+    rates = list(named)
+    while len(rates) < search.draws:
+        drawn = float(np.exp(random.uniform(np.log(search.low), np.log(search.high))))
+        rounded = float(f"{drawn:.3g}")
+        rates.append(drawn if rounded in rates else rounded)
+    return tuple(rates)
 
 
 def split_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from dashboard.report.grid import Cell, Grid, Group, Line
 from engine import config
 from engine import study as planning
 from engine.datasets import simulated_dataset
+from engine.errors import WhichLayersError
 from engine.hardware import share, this_machine
 from engine.published import strategies as published_strategies
 from engine.store import Store
@@ -419,14 +420,24 @@ def test_results_says_what_was_cut_and_what_collapsed(tmp_path: Path) -> None:
     assert "contracting 80 %: 1 collapsed" in said
 
 
+def here(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """What the command says in `folder`, without a process of its own: mistakes as `main` tells them."""
+    with chdir(folder):
+        said = CliRunner().invoke(cli.app, list(arguments))
+    if isinstance(said.exception, WhichLayersError):
+        return subprocess.CompletedProcess(arguments, 2, said.stdout, said.stderr + f"{said.exception}\n")
+    assert said.exception is None or isinstance(said.exception, SystemExit), said.exception
+    return subprocess.CompletedProcess(arguments, said.exit_code, said.stdout, said.stderr)
+
+
 def test_study_names_that_are_nearly_right_bring_the_right_one(tmp_path: Path) -> None:
     begun(tmp_path / "results", both(), study="breast_lesions")
     for command in ("results", "table", "report"):
-        said = whichlayers(command, "Breast-lesion", folder=tmp_path)
+        said = here(command, "Breast-lesion", folder=tmp_path)
         assert said.returncode == 2
         assert said.stderr.count("\n") == 1
         assert "there: breast_lesions; did you mean 'breast_lesions'?" in said.stderr
-    assert "did you mean" not in whichlayers("table", "x", folder=tmp_path).stderr
+    assert "did you mean" not in here("table", "x", folder=tmp_path).stderr
 
 
 def finished(root: Path, *, study: str = "s", folds: Sequence[int] = (0, 1)) -> Store:
@@ -440,7 +451,7 @@ def finished(root: Path, *, study: str = "s", folds: Sequence[int] = (0, 1)) -> 
 
 def test_table_2_in_the_terminal_has_strategies_in_columns_with_their_parameters(tmp_path: Path) -> None:
     finished(tmp_path / "results")
-    lines = whichlayers("table", "s", "--width", "120", folder=tmp_path).stdout.splitlines()
+    lines = here("table", "s", "--width", "120", folder=tmp_path).stdout.splitlines()
     assert any(line.split() == ["contracting", "expanding"] for line in lines)
     assert any(line.split()[:1] == ["parameters"] and len(line.split()) == 3 for line in lines)
     assert any(line.split() == ["80", "%", "0.800‡", "0.700‡"] for line in lines)
@@ -469,18 +480,18 @@ def test_table_2_goes_on_below_where_the_terminal_is_narrow() -> None:
 
 def test_table_2_for_programs_is_the_cells(tmp_path: Path) -> None:
     finished(tmp_path / "results")
-    told = json.loads(whichlayers("table", "s", "--format", "json", folder=tmp_path).stdout)
+    told = json.loads(here("table", "s", "--format", "json", folder=tmp_path).stdout)
     assert (told["study"], told["measure"]) == ("s", "dice")
     assert [(cell["strategy"], cell["mean"], cell["complete"]) for cell in told["cells"]] == [
         ("contracting", pytest.approx(0.8), True), ("expanding", pytest.approx(0.7), True),
     ]  # fmt: skip
     assert told["cells"][0]["values"] == pytest.approx([0.8, 0.8])
     assert told["cells"][0]["kept"] is None
-    table = whichlayers("table", "s", "--format", "csv", "--measure", "iou", folder=tmp_path).stdout
+    table = here("table", "s", "--format", "csv", "--measure", "iou", folder=tmp_path).stdout
     assert table.startswith("source,")
     means = pd.read_csv(io.StringIO(table)).set_index("strategy")["mean"]
     assert means["contracting"] == pytest.approx(0.8 / 1.2)
-    assert r"\begin{tabular}" in whichlayers("table", "s", "--format", "latex", folder=tmp_path).stdout
+    assert r"\begin{tabular}" in here("table", "s", "--format", "latex", folder=tmp_path).stdout
 
 
 def test_a_row_or_a_measure_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
@@ -489,7 +500,7 @@ def test_a_row_or_a_measure_that_is_not_there_is_said_in_words(tmp_path: Path) -
         (("--fraction", "7"), "s: no row with 7 % of the images; there are: 80 %"),
         (("--measure", "hd95"), "s: HD95 was not measured; choose another --measure"),
     ):
-        said = whichlayers("table", "s", *arguments, folder=tmp_path)
+        said = here("table", "s", *arguments, folder=tmp_path)
         assert (said.returncode, said.stderr.strip()) == (2, words)
 
 
@@ -501,27 +512,27 @@ def test_the_report_is_a_file_named_after_the_study(tmp_path: Path) -> None:
         "data": {"name": "D", "provenance": "made", "fingerprint": "0" * 64, "kind": "folder", "images": 15},
     }
     store.write_plan("s", [trial(name) for name in ("contracting", "expanding")], facts)
-    said = whichlayers("report", "s", folder=tmp_path)
+    said = here("report", "s", folder=tmp_path)
     assert said.returncode == 0, said.stderr
     assert "s-report.html" in said.stdout
     assert "It holds no image of the data set; --images adds some." in said.stdout
     assert (tmp_path / "s-report.html").read_text().startswith("<!doctype html>")
-    said = whichlayers("report", "s", "--images", "--cache", "cache", folder=tmp_path)
+    said = here("report", "s", "--images", "--cache", "cache", folder=tmp_path)
     assert (said.returncode, "Traceback" in said.stderr) == (2, False)
-    assert whichlayers("report", "s", "--latex", "-o", "paper/t.tex", folder=tmp_path).stdout == "paper/t.tex\n"
+    assert here("report", "s", "--latex", "-o", "paper/t.tex", folder=tmp_path).stdout == "paper/t.tex\n"
     assert (tmp_path / "paper" / "t.tex").read_text().count(r"\end{table*}") == 1
-    assert whichlayers("report", "s", "--csv", folder=tmp_path).returncode == 0
+    assert here("report", "s", "--csv", folder=tmp_path).returncode == 0
     names = {"cells.csv", "folds.csv", "images.csv", "differences.csv"}
     assert {path.name for path in (tmp_path / "s-tables").iterdir()} == names
     (tmp_path / "file").write_text("")
-    said = whichlayers("report", "s", "--latex", "-o", "file/t.tex", folder=tmp_path)
+    said = here("report", "s", "--latex", "-o", "file/t.tex", folder=tmp_path)
     assert (said.returncode, said.stderr.count("\n")) == (2, 1)
     assert "file/t.tex: cannot be written" in said.stderr
 
 
 def test_a_report_of_an_unfinished_study_says_so(tmp_path: Path) -> None:
     begun(tmp_path / "results", both()).append("s", attempt(both()[0]))
-    said = whichlayers("report", "s", "--latex", folder=tmp_path)
+    said = here("report", "s", "--latex", folder=tmp_path)
     assert said.returncode == 0
     assert said.stderr == "s: 0 of 2 cells are complete; the others are told of as unfinished\n"
     assert " & 1/2" in (tmp_path / "s-table2.tex").read_text()

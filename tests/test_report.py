@@ -28,7 +28,7 @@ from dashboard.report.findings import Findings, read_findings
 from dashboard.report.grid import Cell, grid
 from dashboard.report.latex import escape, latex_table
 from dashboard.report.methods import hash_of_test_sets, hashes, methods
-from dashboard.report.page import published_rows, report_page
+from dashboard.report.page import published_rows, report_page, without_places
 from dashboard.report.pictures import strips
 from dashboard.report.tidy import tidy_tables, zipped
 from dashboard.views import export
@@ -266,6 +266,13 @@ def test_what_a_user_wrote_is_no_html(folder: Path) -> None:
     assert "<h1>Which &lt;script&gt;alert(1)&lt;/script&gt; &amp; why?</h1>" in made
 
 
+def test_the_study_file_in_the_page_names_no_folder_of_this_machine() -> None:
+    text = 'data:\n  folder: "/home/me/breast"\n- file: ~/w/start.safetensors\n  folder: none\n  folder: relative/a\n'
+    assert without_places(text) == (
+        "data:\n  folder: …/breast\n- file: …/start.safetensors\n  folder: none\n  folder: relative/a\n"
+    )
+
+
 def test_an_unfinished_study_says_so_and_claims_nothing(read: Callable[[str], Findings]) -> None:
     made = report_page(read("begun"), now=NOW)
     assert "<b>stopped</b> · <b>7 / 18</b> trials" in made
@@ -273,6 +280,16 @@ def test_an_unfinished_study_says_so_and_claims_nothing(read: Callable[[str], Fi
     assert "Recommendation" not in made
     assert "plotly.js v" not in made  # nothing to draw yet
     assert "2/3" in made
+
+
+def test_advice_on_a_row_that_is_not_done_says_that_it_is_of_so_far(folder: Path) -> None:
+    store = made_store(
+        folder / "part", folder / "c", images=25, image_size=32, folds=(0, 1, 2), fractions=(80,),
+        strategies=STRATEGIES, finished=lambda place, trial: trial.strategy != "block 5",
+    )  # fmt: skip
+    found = read_findings(store, "made")
+    assert [line.split(":")[0] for line in found.advice] == ["**So far, with 5 of 6 strategies done, 80 %"]
+    assert "So far, with 5 of 6 strategies done" in report_page(found, now=NOW)
 
 
 def test_two_folds_say_why_there_is_no_test(read: Callable[[str], Findings]) -> None:
@@ -403,7 +420,7 @@ def test_the_methods_say_what_the_plan_says(read: Callable[[str], Findings]) -> 
     text = text_of(read("three"))
     for sentence in (
         "They were shared out at random into five folds, by image (split seed 0).",
-        "Three folds of them were each the test set once.",
+        "Three of them were each the test set once.",
         "The numbers of images were 54 for training, 14 for validation and 17 for testing (80 %)",
         "with 16 filters in its first block and a sigmoid",
         f"(doi:{CITATION.doi})",
@@ -415,9 +432,10 @@ def test_the_methods_say_what_the_plan_says(read: Callable[[str], Findings]) -> 
         "The learning rate was 10⁻⁴.",
         "shifted by up to 5 % of their side, zoomed by up to 5 % and mirrored left and right",
         "Tables rest on 36 trainings.",
-        "2 failed to converge (diverged): counted, and left out of means.",
-        "2 collapsed",
-        "were cut after 15 epochs; they are kept.",
+        "Two failed to converge (diverged): counted, and left out of means.",
+        "Two collapsed",
+        "between 588,400 (30 %) and all of the network's 1,940,817 parameters",
+        "36 had not stopped by themselves after 15 epochs and were cut there, and are kept.",
         "within 0.01 Dice",
         "Made with WhichLayers 9.8.7, PyTorch 2.15.0, Ray 2.60.0, NumPy 2.4.6 and Python 3.11.7.",
         "The machine: made, 2 cores, 8 GB of memory.",

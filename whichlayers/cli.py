@@ -64,7 +64,10 @@ def strategies(
 @app.command()
 def check(
     folder: Annotated[Path, typer.Argument(help="Folder of images and masks.")],
-    mask: Annotated[str, typer.Option(help="Manifest column whose mask is learned.")] = "mask",
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(help="Manifest column whose masks are learned, or NAME=COLUMN; again for several structures."),
+    ] = None,
     where: Annotated[
         list[str] | None, typer.Option(help="Keep only rows where COLUMN=VALUE[,VALUE]; may be given again.")
     ] = None,
@@ -73,7 +76,7 @@ def check(
     """Look through a folder: counts, sizes, masks, near-duplicates, and every problem with its remedy."""
     from engine.datasets.check import check as look_through
 
-    report = look_through(folder, mask=mask, where=_conditions(where or []))
+    report = look_through(folder, mask=mask or "mask", where=_conditions(where or []))
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
     else:

@@ -42,7 +42,8 @@ def rates(plan: pd.DataFrame) -> list[Rate]:
     cells = len(plan.drop_duplicates([*_key(plan)]))
     shared = everywhere[everywhere >= cells].index if everywhere.size > 1 else everywhere.index
     found: list[Rate] = [float(rate) for rate in sorted(shared, reverse=True)]
-    return found if everywhere.size < 2 else [CHOSEN, *found]
+    searched = everywhere.size > 1 or ("draws" in plan and plan["draws"].max() > 1)  # a search may have just begun
+    return [CHOSEN, *found] if searched else found
 
 
 def seeds(plan: pd.DataFrame) -> list[int]:

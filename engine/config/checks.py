@@ -108,6 +108,10 @@ def _data(study: Study) -> Iterator[Mistake]:
             )
         if data.folder is not None:
             yield _unused(("data",), "folder", "simulated", "folder")
+        if data.where:
+            yield _unused(("data",), "where", "simulated", "folder")
+        if data.mask != ("mask",):
+            yield _unused(("data",), "mask", "simulated", "folder")
     yield from _seed(("data", "seed"), data.seed)
     yield from _columns(("data",), data.mask, data.where)
 
@@ -214,6 +218,8 @@ def _rate_search(study: Study) -> Iterator[Mistake]:
 
 
 def _strategies(study: Study) -> Iterator[Mistake]:
+    if not 0 < study.margin < 1:
+        yield Mistake(key=("margin",), text=f"'margin' is {study.margin:g}; expected a Dice between 0 and 1, as 0.01")
     if not has_known_units(study):
         return
     first_text: dict[str, str] = {}
@@ -235,8 +241,6 @@ def _strategies(study: Study) -> Iterator[Mistake]:
         parse(study, study.reference)
     except StrategyError as error:
         yield Mistake(key=("reference",), text=f"'reference': {'; '.join(error.problems)}", needs=(("model", "name"),))
-    if not 0 < study.margin < 1:
-        yield Mistake(key=("margin",), text=f"'margin' is {study.margin:g}; expected a Dice between 0 and 1, as 0.01")
 
 
 def _as_list(text: str, study: Study) -> str | None:

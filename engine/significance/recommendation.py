@@ -130,12 +130,15 @@ def _candidates(cells: pd.DataFrame, reference: str) -> pd.DataFrame:
     most = float(own.iloc[0]) if len(own) else float("inf")
     table["reason"] = [_why_not(row, reference, most) for row in rows(table)]
     table["cheaper"] = ~table["strategy"].isin([*NO_FINE_TUNING, reference]) & (table["trainable"] < most)
+    table["cheaper"] &= table["reason"] != "another network"
     return table.sort_values(["trainable", "minutes", "strategy"], ignore_index=True)
 
 
 def _why_not(row: dict[str, Any], reference: str, most: float) -> str:
     if row["strategy"] in NO_FINE_TUNING:
         return "no fine-tuning"
+    if row["strategy"].startswith("smp "):
+        return "another network"
     if not row["complete"]:
         return "not all folds are done"
     if row["failed"] > 0:
