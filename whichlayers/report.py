@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dashboard.figures.answer import advice
 from dashboard.figures.palette import SCALES
 from dashboard.figures.rows import parts
 from dashboard.figures.rows import rows as each
@@ -69,9 +68,8 @@ def print_report(store: Store, study: str, console: Console) -> None:
     for start in facts.get("start_weights") or []:
         name = f" {start['name']}" if len(facts["start_weights"]) > 1 else ""
         console.print(Text(f"Start weights{name}: {start['description']}"))
-    if len(findings.images) and findings.recommendations:
-        for line in advice(findings.recommendations).split("  \n"):
-            console.print(_bold(line), highlight=False)
+    for line in findings.advice:
+        console.print(_bold(line), highlight=False)
     for dataset, cells in parts(findings.cells, "dataset"):
         console.print(_means(cells, str(dataset) if findings.cells["dataset"].nunique() > 1 else ""))
     normal = false_positives(findings.cells)

@@ -114,7 +114,9 @@ def order_note(table: pd.DataFrame) -> str:
         "The band is what the published cells, drawn again from their means and standard deviations, reach against "
         "themselves: more cannot be expected of another study."
     ]
-    said += [f"95 % intervals by {way}." for way in ways]
+    said += [
+        f"95 % intervals by {way}: like the band they lie somewhat low, since drawing again adds noise." for way in ways
+    ]
     return " ".join([*said, *(f"{reason[:1].upper()}{reason[1:]}." for reason in reasons)])
 
 

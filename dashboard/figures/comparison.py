@@ -45,7 +45,7 @@ def published_cells(published: pd.DataFrame, *, width: int, dataset: str | None 
             "trainable": published["strategy"].map(trainable).astype(int),
             "total": max(trainable.values()),
             "minutes": float("nan"),
-            "megabytes": published["strategy"].map(trainable) * 4 / 1e6,
+            "megabytes": published["strategy"].map(trainable).astype(float) * 4 / 1e6,
             "kept": float("nan"),
             "hd95_unit": "",
             "hd95_undefined": 0,

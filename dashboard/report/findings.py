@@ -137,6 +137,19 @@ class Findings:
         )
 
     @property
+    def advice(self) -> list[str]:
+        """What is recommended in each row with test images, least images first; of rows that are not done, so far."""
+        lines = []
+        for row in sorted((row for row in self.rows if len(row.images)), key=lambda row: row.fraction):
+            if row.recommendation is None:
+                continue
+            place = f"{row.fraction:g} %" if self.cells["dataset"].nunique() == 1 else row.label
+            done, planned = int(row.cells["complete"].sum()), len(row.cells)
+            head = "Recommendation" if done == planned else f"So far, with {done} of {planned} strategies done"
+            lines.append(f"**{head}, {place}:** {row.recommendation.sentence}")
+        return lines
+
+    @property
     def reference(self) -> str:
         """The strategy that cheaper ones are held against."""
         return str(self.facts.get("reference") or "whole network")

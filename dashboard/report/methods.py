@@ -5,6 +5,7 @@ What an older store does not say is left out.
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,8 @@ def methods(findings: Findings) -> list[Paragraph]:
 def _data(findings: Findings) -> list[str]:
     data, plan = findings.facts["data"], findings.plan
     name = str(data["name"])
-    told = str(data.get("provenance") or "").rstrip(".").removeprefix(name).lstrip(": ")
+    told = re.sub(r" \(`[^)]*\)", "", str(data.get("provenance") or ""))  # without what a command would tell
+    told = told.rstrip(".").removeprefix(name).lstrip(": ")
     said = [f"The target images were {name}{f': {told}' if told else ''}."]
     images, groups = int(data.get("images") or 0), int(data.get("groups") or 0)
     if groups:
@@ -77,7 +79,7 @@ def _splits(findings: Findings) -> list[str]:
     )
     said = [f"They were shared out at random into {counted(of, 'fold')}, {by} ({seed})."]
     ran = sorted({int(fold) for fold in plan["fold"]})
-    which = "Every fold" if len(ran) == of else f"{counted(len(ran), 'fold').capitalize()} of them"
+    which = "Every fold" if len(ran) == of else f"{number(len(ran)).capitalize()} of them"
     said.append(f"{which} {'was' if len(ran) in (1, of) else 'were each'} the test set once.")
     fractions = [f"{fraction:g} %" for fraction in sorted(set(in_table(plan)["fraction"]), reverse=True)]
     said.append(
@@ -126,7 +128,8 @@ def _strategies(findings: Findings) -> list[str]:
     known = cells[cells["trainable"] > 0]
     if len(known) and known["total"].nunique() == 1:
         low, high, total = (int(n) for n in (known["trainable"].min(), known["trainable"].max(), known["total"].max()))
-        spread = f"{high:,}" if low == high else f"between {low:,} ({100 * low / total:.2g} %) and {high:,}"
+        most = "all" if high == total else f"{high:,}"
+        spread = most if low == high else f"between {low:,} ({100 * low / total:.2g} %) and {most}"
         said.append(f"They train {spread} of the network's {counted(total, 'parameter', digits=True)}.")
     if (plan["method"] == "LoRA").any():
         ranks = sorted({str(rank) for rank in plan.loc[plan["method"] == "LoRA", "rank"]}, key=int)
@@ -194,13 +197,14 @@ def _failures(findings: Findings) -> list[str]:
     said = [f"Tables rest on {done} trainings{chosen}."]
     failed, cut = int((~closed["converged"].astype(bool)).sum()), int(closed["cut_at"].notna().sum())
     collapsed = int(closed["collapsed"].eq(True).fillna(False).astype(bool).sum())
+    many = {name: number(count).capitalize() for name, count in (("f", failed), ("c", cut), ("b", collapsed))}
     if failed:
         why = f"had not stopped after {cap} epochs, or diverged" if cap >= NOT_CONVERGED_AT else "diverged"
-        said.append(f"{failed:,} failed to converge ({why}): counted, and left out of means.")
+        said.append(f"{many['f']} failed to converge ({why}): counted, and left out of means.")
     if cut:
-        said.append(f"{cut:,} had not stopped by themselves and were cut after {cap} epochs; they are kept.")
+        said.append(f"{many['c']} had not stopped by themselves after {cap} epochs and were cut there, and are kept.")
     if collapsed:
-        said.append(f"{collapsed:,} collapsed, predicting next to nothing but background; they are kept.")
+        said.append(f"{many['b']} collapsed, predicting next to nothing but background, and are kept.")
     return said
 
 

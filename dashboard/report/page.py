@@ -1,6 +1,7 @@
 """The report as one HTML file that needs nothing else: tables without a script, figures with plotly.js inside."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from dashboard.figures.agreement import stand_in
-from dashboard.figures.answer import advice, answer, progress_line, provenance
+from dashboard.figures.answer import answer, progress_line, provenance
 from dashboard.figures.claims import claims as claims_table
 from dashboard.figures.comparison import beside, difference_cells, published_cells, why_no_difference
 from dashboard.figures.matters import matters
@@ -48,7 +49,7 @@ def report_page(findings: Findings, *, strips: Sequence[Strip] = (), now: dateti
         made=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         version=version("whichlayers"),
         state=_state(findings),
-        advice=[Markup(html_of(line)) for line in _advice(findings)],
+        advice=[Markup(html_of(line)) for line in findings.advice],
         means=[Markup(html_of(line)) for line in answer(findings.cells).split("  \n") if line.startswith("With")],
         provenance=Markup(html_of(provenance(findings.facts, findings.plan))),
         steps=_steps(),
@@ -61,8 +62,15 @@ def report_page(findings: Findings, *, strips: Sequence[Strip] = (), now: dateti
         colour_key=Markup(colour_key(findings)),
         published=_published(findings),
         methods=methods(findings),
-        text=findings.text.strip(),
+        text=without_places(findings.text.strip()),
         facts=_facts(findings),
+    )
+
+
+def without_places(text: str) -> str:
+    """The study file without the folders that its images and weights lie in: they say nothing to others."""
+    return re.sub(
+        r"(?m)^(\s*(?:- )?(?:folder|file|weights): )[\"']?(?:~?/|\w:\\).*[/\\]([^/\\\"'\n]+)[\"']?$", r"\1…/\2", text
     )
 
 
@@ -75,15 +83,11 @@ def published_rows(findings: Findings) -> pd.DataFrame:
 
 def _state(findings: Findings) -> list[Markup]:
     """What a reader must know before any number: a study that is not finished, and what is the matter with it."""
-    said = matters(findings.plan, findings.attempts, {})
-    if findings.progress.get("state") not in ("finished", None):
+    state, alive = findings.progress.get("state"), bool(findings.progress.get("alive"))
+    said = matters(findings.plan, findings.attempts, {}, busy=alive and state in ("preparing", "running"))
+    if state not in ("finished", None):
         said = [progress_line(findings.progress), *said]
     return [Markup(html_of(line)) for line in said]
-
-
-def _advice(findings: Findings) -> list[str]:
-    told = {place: found for place, found in findings.recommendations.items() if len(found.candidates)}
-    return advice(told).split("  \n") if told and len(findings.images) else []
 
 
 def _sheets(findings: Findings) -> list[sheets.Sheet]:
@@ -110,7 +114,7 @@ def _published(findings: Findings) -> dict[str, Any]:
         "doi": paper.CITATION.doi,
         "short": paper.CITATION.short,
         "stand_in": named,
-        "why": why,
+        "why": why if named else "",
         "difference": difference,
     }
 

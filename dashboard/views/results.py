@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.figures.cells import rates, seeds
-from dashboard.views import cell, chart, headline, switches, table
+from dashboard.views import cell, chart, export, headline, switches, table
 
 
 def page() -> None:
@@ -38,6 +38,8 @@ def page() -> None:
         st.fragment(cell.draw, run_every=every and 2 * every)(study, chosen, shown)
     with middle:  # drawn last, since it frames the cell that is chosen below it
         st.fragment(table.draw, run_every=every)(study, shown, chosen)
+    if shown.what != "published":
+        export.buttons(study, shown.rate)
     headline.crashes(study)
     # Last, since it takes a second where images are many; what is above can be read meanwhile.
     if not every and sum(
