@@ -13,11 +13,11 @@ from dashboard.figures.curves import curves, curves_table
 from dashboard.figures.folds import folds, folds_table
 from dashboard.figures.measures import Measure, measure_of
 from dashboard.figures.rows import rows
+from dashboard.figures.structures import key
 from dashboard.views.chart import config, is_dark
 from dashboard.views.choice import select
 from dashboard.views.table import Shown
 
-KEY = "<span style='color:#e3b400'>■</span> truth yellow, <span style='color:#1fc3d6'>■</span> prediction cyan"
 SHOWN = 4
 """Worst test images shown, and best ones."""
 ENDS = {
@@ -103,7 +103,7 @@ def _images(study: str, trials: pd.DataFrame, measure: Measure) -> None:
         part = shown[shown["end"] == end]
         if not len(part):
             continue
-        st.html(f"<b>{title}</b> · {KEY}")
+        st.html(f"<b>{title}</b> · {key(data.facts(study)['data'].get('structures') or ())}")
         with st.container(key=f"{end}-images"):
             for place, row in zip(st.columns(SHOWN), rows(part), strict=False):
                 group = f" · {row.group}" if row.group else ""

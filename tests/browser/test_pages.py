@@ -129,7 +129,7 @@ def test_an_unfinished_study_shows_counts_the_remedy_and_the_crash(page: sync_ap
     page.get_by_text("by validation Dice so far").first.wait_for()
     page.locator(".st-key-table2 text", has_text="1/2").first.wait_for()
     page.get_by_text("Crashed attempts (1)").click()
-    page.get_by_text("Traceback: made").wait_for()
+    page.get_by_test_id("stCode").get_by_text("Traceback: made").wait_for()
 
 
 def test_two_complete_cells_stay_uncoloured_and_normal_images_are_told_apart(page: sync_api.Page, address: str) -> None:
