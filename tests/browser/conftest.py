@@ -21,6 +21,9 @@ OPTIONS = [
     "--use-fake-device-for-media-stream",
 ]
 
+# How Gradio's streams end when a page is left; a server that is gone is heard by what the browser says of the request.
+LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
+
 
 def chromium() -> str:
     """Path of Chromium; without one the tests are skipped, and fail where the automatic tests run (CI=true)."""
@@ -43,8 +46,7 @@ def watched(page: sync_api.Page) -> list[str]:
     wrong: list[str] = []
 
     def hear(message: sync_api.ConsoleMessage) -> None:
-        # Gradio's streams end with an AbortError when a page is left.
-        if message.type == "error" and not message.text.startswith("AbortError: signal is aborted"):
+        if message.type == "error" and not message.text.startswith(LEFT):
             wrong.append(f"console: {message.text} {message.location}")
 
     def watch(request: sync_api.Request | sync_api.WebSocket) -> None:
