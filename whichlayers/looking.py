@@ -2,6 +2,7 @@
 
 import json
 import webbrowser
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +11,18 @@ import platformdirs
 import typer
 
 from engine.errors import DataError, StoreError
+from engine.trial import Task
 from whichlayers.options import CacheFolder, StoreFolder
 
 if TYPE_CHECKING:
     from dashboard.report.findings import Findings
     from engine.store import Store
 
-MEASURES = ("dice", "iou", "hd95")
+MEASURES: dict[Task, tuple[str, ...]] = {
+    "segmentation": ("dice", "iou", "hd95"),
+    "classification": ("accuracy", "top2", "balanced_accuracy"),
+}
+"""By what a study's networks learn, the main one first."""
 FORMATS = ("text", "csv", "json", "latex")
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study.")]
 
@@ -54,7 +60,10 @@ def table(
     study: StudyName,
     store: StoreFolder = "results",
     form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "text",
-    measure: Annotated[str, typer.Option(help=f"{', '.join(MEASURES)}.")] = "dice",
+    measure: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(MEASURES['segmentation'])}; classes: {', '.join(MEASURES['classification'])}."),
+    ] = None,
     fraction: Annotated[
         list[float] | None, typer.Option(help="Only this part of the images, in percent; may be given again.")
     ] = None,
@@ -64,10 +73,13 @@ def table(
     from dashboard.figures.measures import measure_of
     from engine.store import Store
 
-    for given, known, option in ((measure, MEASURES, "--measure"), (form, FORMATS, "--format")):
-        if given not in known:
-            raise typer.BadParameter(f"'{given}' is none of {', '.join(known)}", param_hint=option)
-    found, shown = _findings(Store.at(store), study), measure_of(measure)
+    _require("--format", form, FORMATS)
+    every = [name for names in MEASURES.values() for name in names]
+    _require("--measure", measure or every[0], every)
+    found = _findings(Store.at(store), study)
+    measure = measure or found.main.column
+    _require("--measure", measure, MEASURES[found.main.task])
+    shown = measure_of(measure)
     fractions = tuple(fraction or ())
     planned = sorted(set(found.cells["fraction"]), reverse=True)
     if missing := [f"{one:g} %" for one in fractions if one not in planned]:
@@ -96,6 +108,11 @@ def table(
         from whichlayers.report import print_table
 
         print_table(grid(found, measure=shown, fractions=fractions), Console(width=width))
+
+
+def _require(option: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        raise typer.BadParameter(f"'{given}' is none of {', '.join(known)}", param_hint=option)
 
 
 def report(
@@ -135,6 +152,11 @@ def report(
 
         _write(output or Path(f"{study}-table2.tex"), latex_table(found, published_rows(found)))
         return
+    if found.main.task == "classification":
+        raise StoreError(
+            f"{study}: the report as a page tells of masks, and this study is of classes; write its tables with --csv "
+            "or --latex, and see its pages with whichlayers serve"
+        )
     from dashboard.report.page import report_page
     from dashboard.report.pictures import strips
 

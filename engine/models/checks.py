@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from engine.architectures import CLASSIFIERS
 from engine.errors import StrategyError, StudyFileError
+from engine.models.classifier import Classifier
 from engine.models.network import Network, freeze_all_but, hold_statistics, tensor_names
 from engine.models.own_network import said
 
@@ -16,15 +18,25 @@ def check_network(
 ) -> None:
     """Nothing where `network` can be trained and tested, and its units frozen. Leaves it with other weights.
 
-    Its units partition it; an image gives finite logits of `channels` at its own size; with `steps`, one optimiser
-    step on `batch_size` images leaves each unit as it was while it is frozen. Raises StrategyError for units,
-    StudyFileError for the rest; each line begins with the name `model`.
+    Its units partition it; an image gives finite logits of `channels` at its own size, or a classifier's one number
+    per class; with `steps`, one optimiser step on `batch_size` images leaves each unit as it was while it is frozen.
+    Raises StrategyError for units, StudyFileError for the rest; each line begins with the name `model`.
     """
     where = f"network '{model}'"
     _check_units(network, where)
     _check_shape(network, where, image_size, channels)
     if steps:
         _check_frozen(network, where, image_size, channels, batch_size)
+
+
+def check_side(model: str, side: int | None) -> None:
+    """Nothing where a classifier can see images of `side` pixels. Raises StudyFileError."""
+    facts = CLASSIFIERS[model]
+    if side is not None and side < facts.smallest:
+        raise StudyFileError(
+            f"network '{model}': images of {side} x {side} pixels are too small; {facts.title} sees {facts.smallest} "
+            "at least, so make 'model.image_size' or 'training.crop' larger"
+        )
 
 
 def _check_units(network: Network, where: str) -> None:
@@ -66,7 +78,7 @@ def _check_shape(network: Network, where: str, side: int, channels: int) -> None
             f"{where}: an image of 1 x 1 x {side} x {side} (batch, channel, height, width) failed: {said(error)}; it "
             "must take one gray channel of this size"
         ) from error
-    expected = (1, channels, side, side)
+    expected = (1, channels) if isinstance(network, Classifier) else (1, channels, side, side)
     if not isinstance(logits, Tensor):
         raise StudyFileError(f"{where} gave a {type(logits).__name__}; expected one tensor of logits, {_by(expected)}")
     if tuple(logits.shape) != expected:

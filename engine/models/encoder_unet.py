@@ -1,24 +1,21 @@
 """The U-Net of segmentation-models-pytorch with an encoder of its list (Iakubovskii 2019). Downloads nothing."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engine.errors import StudyFileError, WeightsError
 from engine.models.network import NamedUnits, Network
+from engine.models.weights_file import add_counters, misfits, read_tensors
 
 MEAN, SPREAD = 0.449, 0.226
 """Mean of the means and standard deviations of ImageNet's colours, which published encoders were trained with."""
 CLASSIFIER = ("fc.", "classifier.", "head.", "last_linear.")
 """Beginnings of the names of a classifier's last layers, which no encoder has."""
-SHOWN_PROBLEMS = 8
-"""A file of another encoder has hundreds of misfits, and the first ones say it all."""
 
 
 def build_smp(encoder: str, channels: int) -> Network:
@@ -43,31 +40,16 @@ def load_encoder_weights(path: Path | str, encoder: str) -> dict[str, Tensor]:
     per tensor that does not fit.
     """
     path = Path(path)
-    given = _read(path)
     wanted = _encoder(encoder)
-    found = _renamed(wanted, given)
+    tensors = read_tensors(path, setting="encoder.weights", of="the encoder's")
+    inside = {name.removeprefix("encoder."): value for name, value in tensors.items() if name.startswith("encoder.")}
+    found = _renamed(wanted, inside or tensors)
     expected = wanted.state_dict()
     for name, tensor in found.items():
         if name in expected and tensor.dim() == 4 and tensor.shape[1] == 3 and expected[name].shape[1] == 1:
             found[name] = tensor.sum(1, keepdim=True)
-    for name in expected:
-        if name.endswith(".num_batches_tracked"):  # older files lack it, and nothing that we use reads it
-            found.setdefault(name, torch.zeros_like(expected[name]))
-    problems = [
-        f"{path.name}: '{name}' is {_shape(found.get(name), 'missing')}; encoder '{encoder}' has "
-        f"{_shape(expected.get(name), 'no such tensor')}"
-        for name in sorted(found.keys() | expected.keys())
-        if _shape(found.get(name)) != _shape(expected.get(name))
-    ]
-    problems += [
-        f"{path.name}: '{name}' holds values that are not finite numbers; save it again"
-        for name, tensor in found.items()
-        if not tensor.isfinite().all()
-    ]
-    if len(problems) > SHOWN_PROBLEMS:
-        more = len(problems) - SHOWN_PROBLEMS
-        problems[SHOWN_PROBLEMS:] = [f"{path.name}: and {more} tensors more; is it a file of '{encoder}'?"]
-    if problems:
+    add_counters(found, expected)
+    if problems := misfits(path.name, found, expected, f"encoder '{encoder}'"):
         raise WeightsError(problems)
     return {f"encoder.{name}": tensor.to(expected[name].dtype).contiguous() for name, tensor in found.items()}
 
@@ -96,30 +78,6 @@ def _encoder(encoder: str) -> nn.Module:
     return module
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by the encoder's own names. Raises WeightsError."""
-    safe = path.suffix == ".safetensors"
-    try:
-        loaded: Any = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: there is no such file; 'encoder.weights' names one on this machine") from error
-    except Exception as error:  # whatever a reader says of bytes that are no weights
-        kind = (
-            "safetensors" if safe else "a PyTorch state dict (a whole saved model would run its code, and is refused)"
-        )
-        raise WeightsError(
-            f"{path.name} cannot be read as {kind}; save the encoder's state_dict() with torch.save or safetensors"
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if not isinstance(loaded, Mapping) or not any(isinstance(value, Tensor) for value in loaded.values()):
-        raise WeightsError(f"{path.name} holds no tensors by name; save the encoder's state_dict()")
-    tensors = {str(name).removeprefix("module."): value for name, value in loaded.items() if isinstance(value, Tensor)}
-    inside = {name.removeprefix("encoder."): value for name, value in tensors.items() if name.startswith("encoder.")}
-    return inside or tensors
-
-
 def _renamed(encoder: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
     """`given` under the encoder's own names: its `load_state_dict` renames, and a hook sees what comes out of it."""
     found: dict[str, Tensor] = {}
@@ -139,7 +97,3 @@ def _renamed(encoder: nn.Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
         for name, tensor in found.items()
         if name in own or not name.removeprefix("model.").startswith(CLASSIFIER)
     }
-
-
-def _shape(tensor: Tensor | None, absent: str = "") -> str:
-    return absent if tensor is None else " x ".join(map(str, tensor.shape)) or "one number"

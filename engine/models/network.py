@@ -151,6 +151,22 @@ def freeze_all_but(network: Network, units: Sequence[str]) -> list[nn.Parameter]
     return learning
 
 
+def statistics_names(network: Network) -> set[str]:
+    """Names of the buffers in the state dict: running statistics of normalisation, which move without learning."""
+    buffers = {
+        f"{path}.{name}" if path else name
+        for path, module in network.named_modules()
+        for name, _ in module.named_buffers(recurse=False)
+    }
+    return buffers & set(base_tensors(network))
+
+
+def keeps_statistics(network: Network, units: Sequence[str]) -> bool:
+    """Whether one of `units` has statistics. Raises StrategyError where a unit is unknown."""
+    names = tensor_names(network, units)
+    return any(statistics_names(network) & set(names[unit]) for unit in units)
+
+
 def hold_statistics(network: Network, units: Sequence[str]) -> None:
     """Evaluation mode for each module of a frozen unit that keeps statistics (batch normalisation).
 
