@@ -17,8 +17,11 @@ def split(
     fold: int = 0,
     fraction: float = 80.0,
     seed: int = 0,
+    validation: float = 20.0,
 ) -> Split:
-    return make_split(images=images, groups=groups, of=of, fold=fold, fraction=fraction, seed=seed)
+    return make_split(
+        images=images, groups=groups, of=of, fold=fold, fraction=fraction, seed=seed, validation=validation
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,51 @@ def test_a_split_is_the_same_for_ever() -> None:
     assert split(20, fraction=25.0) == Split(
         training=(2, 6, 17, 19), validation=(10,), test=(1, 5, 12, 13), by="image", validation_by="image", note=""
     )
+
+
+def test_half_a_quarter_and_a_quarter_are_four_folds_75_percent_and_a_third() -> None:
+    # Pasdeloup et al. 2018: four folds, 0.5 / 0.25 / 0.25
+    for validation in (33.3, 33.33, 100 / 3):
+        ours = make_split(images=100, groups=None, of=4, fold=1, fraction=75.0, seed=0, validation=validation)
+        assert (len(ours.training), len(ours.validation), len(ours.test)) == (50, 25, 25)
+
+
+def test_twenty_percent_validate_where_nothing_is_said() -> None:
+    plain = split(85)
+    assert make_split(images=85, groups=None, of=5, fold=0, fraction=80.0, seed=0, validation=20.0) == plain
+
+
+def test_without_validation_the_pool_trains_and_one_image_is_enough() -> None:
+    for groups in (None, [f"patient {place // 4}" for place in range(40)]):
+        whole = make_split(images=40, groups=groups, of=5, fold=0, fraction=40.0, seed=0)
+        ours = make_split(images=40, groups=groups, of=5, fold=0, fraction=40.0, seed=0, validation=0.0)
+        assert ours.validation == ()
+        assert set(ours.training) == {*whole.training, *whole.validation}
+    one = make_split(images=20, groups=None, of=5, fold=0, fraction=5.0, seed=0, validation=0.0)
+    assert len(one.training) == 1
+    with pytest.raises(DataError, match="is a pool of 0; training needs one: take a larger fraction"):
+        make_split(images=20, groups=None, of=5, fold=0, fraction=1.0, seed=0, validation=0.0)
+    lone = make_split(images=8, groups=list("aaaabbbb"), of=2, fold=0, fraction=50.0, seed=0, validation=0.0)
+    assert (lone.validation_by, lone.note) == ("group", "")
+
+
+def test_classes_that_no_image_of_a_fold_trains_or_tests_are_noted() -> None:
+    labels = ["common"] * 19 + ["rare"]
+    notes = [
+        make_split(images=20, groups=None, of=5, fold=fold, fraction=80.0, seed=0, labels=labels).note
+        for fold in range(5)
+    ]
+    assert notes.count("no training image of class rare") == 1
+    assert (
+        notes.count("no test image of class rare")
+        + notes.count("no training image of class rare; no test image of class rare")
+        == 4
+    )
+
+
+def test_batches_follow_the_part_that_trains() -> None:
+    assert batches_per_epoch(100, of=4, batch_size=5, validation=100 / 3) == 10
+    assert batches_per_epoch(100, of=4, batch_size=5, validation=0.0) == 15
 
 
 def test_the_seed_changes_the_folds() -> None:
@@ -106,6 +154,7 @@ def test_table_1_of_no_fold_is_empty_with_its_columns() -> None:
         ({"fold": -1}, "fold -1 asked of 5; folds are counted from 0 to 4"),
         ({"fraction": 81.0}, "fraction 81 % asked; with 5 folds a pool has more than 0 and at most 80 %"),
         ({"fraction": 0.0}, "fraction 0 % asked; with 5 folds a pool has more than 0 and at most 80 %"),
+        ({"validation": -1.0}, "validation of -1 % asked; expected 0 (none), or less than 100 % of the pool"),
         ({"images": 4}, "5 folds asked of 4 images; take at most 4 folds (folds.of), or add images"),
         ({"images": 6, "groups": ["a"] * 5}, "5 group names for 6 images; expected one for each"),
         ({"images": 6, "groups": ["a", "", *"bcde"]}, "1 of 6 images name no group; name them all, or split by image"),
@@ -190,6 +239,29 @@ def test_the_sets_of_a_smaller_fraction_lie_inside_those_of_a_larger(
         assert set(small.training) <= set(large.training)
         assert set(small.validation) <= set(large.validation)
     assert small.test == large.test
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    data=data_sets,
+    of=fold_counts,
+    seed=st.integers(0, 99),
+    fractions=st.tuples(st.floats(17, 50), st.floats(17, 50)),
+    validation=st.floats(0, 50),
+)
+def test_sets_nest_whatever_part_validates(
+    data: tuple[int, list[str] | None], of: int, seed: int, fractions: tuple[float, float], validation: float
+) -> None:
+    images, groups = data
+    small, large = (
+        split(images, groups, of=of, fraction=fraction, seed=seed, validation=validation)
+        for fraction in sorted(fractions)
+    )
+    assert bool(small.validation) == bool(large.validation) == bool(validation)
+    if small.by == small.validation_by:
+        assert set(small.training) <= set(large.training)
+        assert set(small.validation) <= set(large.validation)
+    assert not set(large.training) & {*large.validation, *large.test}
 
 
 @settings(deadline=None, max_examples=50)

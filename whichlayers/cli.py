@@ -16,11 +16,12 @@ import platformdirs
 import typer
 from rich.console import Console
 
-from engine.architectures import UNITS, strategy_table
+from engine.architectures import CLASSIFIERS, UNITS, default_classes, default_width, strategy_table
 from engine.errors import DataError, StoreError, StudyFileError, WhichLayersError
 from whichlayers.looking import report, results, table
 from whichlayers.options import CacheFolder, Host, Port, Prefix, StoreFolder
 from whichlayers.server_process import dashboard_beside, end_with_input
+from whichlayers.steps import StepsInOrder, conditions, steps_in_order
 
 if TYPE_CHECKING:
     from engine.study_settings import Study
@@ -40,17 +41,24 @@ INTERRUPTED = 130
 @app.command()
 def strategies(
     model: Annotated[str, typer.Option(help=f"Network: {', '.join(UNITS)}.")] = "unet",
-    width: Annotated[int, typer.Option(min=1, help="Filters in block 1.")] = 64,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Filters of the first layer; the paper's if left out.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Classes (of the U-Net: structures); the paper's if left out.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List the strategies of a network with how many parameters each one trains."""
-    rows = strategy_table(model, width)
+    rows = strategy_table(model, width, classes)
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
     from rich.table import Table
 
-    drawn = Table(title=f"{model}, width {width}: {rows[0]['total_parameters']:,} parameters")
+    outputs = f", {classes or default_classes(model)} classes" if model in CLASSIFIERS else ""
+    title = f"{model}, width {width or default_width(model)}{outputs}: {rows[0]['total_parameters']:,} parameters"
+    drawn = Table(title=title)
     drawn.add_column("strategy")
     drawn.add_column("trainable parameters", justify="right")
     drawn.add_column("part", justify="right")
@@ -61,9 +69,10 @@ def strategies(
     Console().print(drawn)
 
 
-@app.command()
+@app.command(cls=StepsInOrder)
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder of images and masks.")],
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Folder of images, with masks or classes.")],
     mask: Annotated[
         list[str] | None,
         typer.Option(help="Manifest column whose masks are learned, or NAME=COLUMN; again for several structures."),
@@ -71,12 +80,29 @@ def check(
     where: Annotated[
         list[str] | None, typer.Option(help="Keep only rows where COLUMN=VALUE[,VALUE]; may be given again.")
     ] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Look at classes of images in place of masks.")] = False,
+    label: Annotated[str | None, typer.Option(help="Manifest column that names the class, with --labels.")] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Step of the funnel: keep COLUMN=VALUE[,VALUE]; steps go in the order given."),
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Step of the funnel: drop COLUMN=VALUE[,VALUE]; as --keep.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Look through a folder: counts, sizes, masks, near-duplicates, and every problem with its remedy."""
+    """Look through a folder: counts, sizes, masks or classes, near-duplicates, every problem with its remedy."""
     from engine.datasets.check import check as look_through
 
-    report = look_through(folder, mask=mask or "mask", where=_conditions(where or []))
+    if mask and (labels or label):
+        raise typer.BadParameter("classes need no masks; leave out one of --mask, --labels", param_hint="--mask")
+    report = look_through(
+        folder,
+        mask=mask or "mask",
+        label=label or ("label" if labels else None),
+        where=_conditions(where or []),
+        steps=steps_in_order(context, keep=keep or [], drop=drop or []),
+    )
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
     else:
@@ -292,11 +318,7 @@ def _check_writable(folder: Path, option: str, error: type[WhichLayersError]) ->
 
 def _conditions(texts: Sequence[str]) -> dict[str, list[str]]:
     """`label=benign,malignant`, or `label=benign` and `label=malignant`, as {"label": ["benign", "malignant"]}."""
-    wrong = [text for text in texts if "=" not in text]
-    if wrong:
-        raise StudyFileError([f"--where {text}: expected COLUMN=VALUE, such as label=benign" for text in wrong])
     found: dict[str, list[str]] = {}
-    for text in texts:
-        column, values = text.split("=", 1)
-        found.setdefault(column, []).extend(values.split(","))
+    for column, values in conditions("where", texts):
+        found.setdefault(column, []).extend(values)
     return {column: list(dict.fromkeys(values)) for column, values in found.items()}

@@ -3,6 +3,15 @@
 from engine.datasets.cached import load_cached, open_dataset
 from engine.datasets.dataset import Dataset, make_dataset
 from engine.datasets.folder import read_folder
+from engine.datasets.labelled import read_labelled
 from engine.datasets.simulated import simulated_dataset
 
-__all__ = ["Dataset", "load_cached", "make_dataset", "open_dataset", "read_folder", "simulated_dataset"]
+__all__ = [
+    "Dataset",
+    "load_cached",
+    "make_dataset",
+    "open_dataset",
+    "read_folder",
+    "read_labelled",
+    "simulated_dataset",
+]

@@ -18,7 +18,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -28,24 +27,36 @@ import engine.images
 import engine.simulator
 from engine.datasets import (
     busi,
+    class_findings,
     class_folders,
+    classes,
+    confounding,
+    crops,
     dataset,
     folder,
+    funnel,
     hc18,
+    labelled,
     layouts,
     listing,
     manifest,
     simulated,
     structures,
 )
+from engine.datasets.cache_files import write_aside
 from engine.datasets.dataset import COLUMNS, ONE_STRUCTURE, Dataset, make_dataset
 from engine.datasets.folder import read_folder
+from engine.datasets.labelled import read_labelled
 from engine.datasets.simulated import simulated_dataset
 from engine.errors import DataError
 from engine.study_settings import DataSettings
 
-_FOLDER_READERS = (engine.images, busi, class_folders, dataset, folder, hc18, layouts, listing, manifest, structures)
+_FOLDER_READERS = (
+    engine.images, busi, class_findings, class_folders, classes, confounding, crops, dataset, folder, funnel, hc18,
+    labelled, layouts, listing, manifest, structures,
+)  # fmt: skip
 _SIMULATED_MAKERS = (engine.simulator, dataset, simulated)
+_PHANTOMS = Path(__file__).parents[1] / "phantoms"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +69,10 @@ class _About:
     """SHA-256 of the table's file, which is its name."""
     structures: Sequence[str] = ONE_STRUCTURE
     """Names of the structures; caches from before there were several do not say them."""
+    classes: Sequence[str] = ()
+    """Names of the classes, where they are learned."""
+    caveats: Sequence[str] = ()
+    """What pages must say of the images."""
 
 
 def open_dataset(
@@ -77,7 +92,7 @@ def open_dataset(
     if found is None:
         made = _make(settings, image_size, progress)
         about = _keep(made, data)
-        _write(index, json.dumps({"fingerprint": made.fingerprint, **vars(about)}).encode())
+        write_aside(index, json.dumps({"fingerprint": made.fingerprint, **vars(about)}).encode())
         found = _find(index, data)
         if found is None:
             raise DataError(f"{made.name}: what was written to the cache cannot be read back; check the disk")
@@ -103,12 +118,35 @@ def load_cached(fingerprint: str, cache: Path) -> Dataset:
 
 def _make(settings: DataSettings, image_size: int, progress: Callable[[int, int], None] | None) -> Dataset:
     if settings.kind == "simulated":
+        if settings.scanner == "A and B":
+            raise DataError("data.scanner: 'A and B' is for phantoms; simulated images have scanner A or B")
         return simulated_dataset(
             images=settings.images, image_size=image_size, seed=settings.seed, scanner=settings.scanner
         )
-    return read_folder(
-        _folder(settings), image_size=image_size, mask=settings.mask, where=settings.where, progress=progress
-    )
+    if settings.kind != "folder":
+        from engine.datasets.phantoms import phantom_dataset  # loads the simulated scanners, which few studies need
+
+        return phantom_dataset(
+            kind=settings.kind,
+            images=settings.images,
+            image_size=image_size,
+            seed=settings.seed,
+            scanner=settings.scanner,
+            progress=progress,
+        )
+    root = _folder(settings)
+    if settings.learn == "labels":
+        return read_labelled(
+            root,
+            image_size=image_size,
+            label=settings.label,
+            where=settings.where,
+            crop=settings.crop or ("square" if settings.square else None),
+            progress=progress,
+        )
+    if settings.crop or settings.square:
+        raise DataError("data.crop: only with 'learn: labels'; leave it out, or cut masks and images to size before")
+    return read_folder(root, image_size=image_size, mask=settings.mask, where=settings.where, progress=progress)
 
 
 def _folder(settings: DataSettings) -> Path:
@@ -119,20 +157,17 @@ def _folder(settings: DataSettings) -> Path:
 
 def _source_key(settings: DataSettings, image_size: int) -> str:
     """SHA-256, hex, of all that decides what a source gives: its files as they are now, settings, and our code."""
-    if settings.kind == "simulated":
-        source: object = [
-            settings.images,
-            settings.seed,
-            settings.scanner,
-            _code_digest(_SIMULATED_MAKERS),
-            np.__version__,
-        ]
+    if settings.kind != "folder":
+        made_by = [Path(module.__file__ or "") for module in _SIMULATED_MAKERS]
+        if settings.kind != "simulated":
+            made_by += [Path(__file__).with_name("phantoms.py"), *sorted(_PHANTOMS.rglob("*.py"))]
+        source: object = [settings.images, settings.seed, settings.scanner, _code_digest(made_by), np.__version__]
     else:
         source = [
             _files(_folder(settings).resolve()),
-            settings.mask,
+            [settings.learn, settings.label, settings.crop, settings.square, settings.mask],
             {column: list(values) for column, values in settings.where.items()},
-            _code_digest(_FOLDER_READERS),
+            _code_digest([Path(module.__file__ or "") for module in _FOLDER_READERS]),
             PIL.__version__,
         ]
     return hashlib.sha256(json.dumps([settings.kind, image_size, source], sort_keys=True).encode()).hexdigest()
@@ -158,12 +193,11 @@ def _state(path: Path) -> list[object]:
     return [os.fsencode(path).hex(), status.st_size, status.st_mtime_ns]
 
 
-def _code_digest(modules: Sequence[ModuleType]) -> str:
-    """SHA-256 of the modules' source: a revision that nobody can forget to raise."""
+def _code_digest(files: Sequence[Path]) -> str:
+    """SHA-256 of source files: a revision that nobody can forget to raise."""
     digest = hashlib.sha256()
-    for module in modules:
-        if module.__file__:
-            digest.update(Path(module.__file__).read_bytes())
+    for path in files:
+        digest.update(path.read_bytes() if path.is_file() else b"")
     return digest.hexdigest()
 
 
@@ -182,6 +216,7 @@ def _find(index: Path, data: Path) -> Dataset | None:
         masks=loaded.masks,
         table=loaded.table,
         structures=loaded.structures,
+        classes=loaded.classes,
     )
     return loaded if again.fingerprint == fingerprint else None
 
@@ -195,7 +230,8 @@ def _load(fingerprint: str, about: _About, data: Path) -> Dataset:
     if hashlib.sha256(written).hexdigest() != about.table:
         raise ValueError("table differs from its name")
     table = pd.read_parquet(io.BytesIO(written))
-    fits = images.ndim == 3 and images.shape == masks.shape and len(images) == len(table) and set(COLUMNS) <= set(table)
+    expected = (len(images), 0, 0) if about.classes else images.shape
+    fits = images.ndim == 3 and masks.shape == expected and len(images) == len(table) and set(COLUMNS) <= set(table)
     if not fits or images.dtype != np.uint8 or masks.dtype != np.uint8:
         raise ValueError("arrays and table do not fit")
     return Dataset(
@@ -206,11 +242,20 @@ def _load(fingerprint: str, about: _About, data: Path) -> Dataset:
         table=table,
         fingerprint=fingerprint,
         structures=tuple(about.structures),
+        classes=tuple(about.classes),
+        caveats=tuple(about.caveats),
     )
 
 
 def _about(dataset: Dataset, table: str) -> _About:
-    return _About(name=dataset.name, provenance=dataset.provenance, table=table, structures=dataset.structures)
+    return _About(
+        name=dataset.name,
+        provenance=dataset.provenance,
+        table=table,
+        structures=dataset.structures,
+        classes=dataset.classes,
+        caveats=dataset.caveats,
+    )
 
 
 def _keep(made: Dataset, data: Path) -> _About:
@@ -249,13 +294,4 @@ def _remember(opened: Dataset, index: Path, data: Path) -> None:
     path = data / opened.fingerprint / "about.json"
     content = json.dumps(vars(about)).encode()
     if not path.is_file() or path.read_bytes() != content:
-        _write(path, content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file aside, then renames it, so that nobody sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix=".aside-", dir=path.parent)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-    Path(aside).replace(path)
+        write_aside(path, content)

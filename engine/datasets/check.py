@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from engine.datasets.class_findings import caveats, classes_found, scanners_found
+from engine.datasets.confounding import associations
 from engine.datasets.folder import Decoded, decode
-from engine.datasets.layouts import list_folder
+from engine.datasets.funnel import Step
+from engine.datasets.layouts import list_classes, list_folder
 from engine.datasets.listing import Entry, Listing, counting_order, in_short, mask_problems, some
 from engine.datasets.lookalikes import NEAR_BITS, NearDuplicate, near_duplicates, perceptual_hash
 from engine.datasets.report import CheckReport, Spread, StructureFound
@@ -19,24 +22,29 @@ from engine.errors import DataError
 
 FEW_GROUPS = 5
 """Fewer groups than the paper's folds: some folds would have no test set of their own."""
-CONFOUNDED = 0.5
-"""Cramér's V of label and scanner from which they are called mixed up (0: independent, 1: one tells the other)."""
 
 
 def check(
     folder: str | Path,
     *,
     mask: str | Sequence[str] = MASK,
+    label: str | None = None,
     where: Mapping[str, Sequence[str]] | None = None,
+    steps: Sequence[Step] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
     """What the folder holds and everything that is wrong with it; bad input becomes `problems`, not an exception.
 
-    `mask` and `where` as in `read_folder`; `progress` is called with (images read, images in all).
+    `mask` and `where` as in `read_folder`. With `label`, the column of the class, it is looked through as for telling
+    classes apart: masks count for nothing. `steps` keep or drop further images, after `where`; `progress` is called
+    with (images read, images in all).
     """
-    root = Path(folder).expanduser()
+    root, for_classes = Path(folder).expanduser(), label is not None
     try:
-        listing = list_folder(root, mask=mask, where=where)
+        if label is None:
+            listing = list_folder(root, mask=mask, where=where, steps=steps)
+        else:
+            listing = list_classes(root, label=label, where=where, steps=steps)
     except DataError as error:
         return CheckReport(folder=root.name or str(root), problems=error.problems)
     root = root.resolve()
@@ -57,13 +65,19 @@ def check(
             progress(number + 1, len(listing.entries))
     if not listing.entries and not problems:
         problems.append(f"{root.name}: no images found; add some or correct the manifest")
-    problems.extend(_identical_line(entries[first], entries[later]) for first, later in _identical_pairs(measured))
+    problems.extend(
+        _identical_line(entries[first], entries[later], for_classes=for_classes)
+        for first, later in _identical_pairs(measured)
+    )
     pairs, count = near_duplicates(
         [entry.image for entry in entries],
         [entry.group for entry in entries],
         [found.perceptual_hash for found in measured],
         [found.digest for found in measured],
     )
+    notes = [*listing.notes, *_notes(listing, entries, measured, pairs, count, for_classes=for_classes)]
+    warnings = caveats(listing.entries, root) if for_classes else ()
+    shorter_sides = [min(found.height, found.width) for found in measured]
     return CheckReport(
         folder=root.name,
         layout=listing.layout,
@@ -73,6 +87,12 @@ def check(
         groups=_counts(entry.group for entry in listing.entries),
         scanners=_counts(entry.scanner for entry in listing.entries),
         splits=_counts(entry.split for entry in listing.entries),
+        funnel=listing.funnel,
+        where=listing.where,
+        by_class=classes_found(listing.entries) if for_classes else (),
+        by_scanner=scanners_found(entries, shorter_sides) if for_classes else (),
+        associations=associations(listing.entries),
+        caveats=warnings,
         width=_spread([found.width for found in measured]),
         height=_spread([found.height for found in measured]),
         sizes=dict(Counter(f"{found.width} x {found.height}" for found in measured).most_common()),
@@ -87,7 +107,7 @@ def check(
         near_duplicates=pairs,
         near_duplicate_pairs=count,
         problems=in_short(problems),
-        notes=(*listing.notes, *_notes(listing, entries, measured, pairs, count)),
+        notes=(*notes, *warnings),
     )
 
 
@@ -108,13 +128,14 @@ class _Measured:
 
 def _measure(decoded: Decoded, structures: int) -> _Measured:
     height, width = decoded.pixels.shape
+    mask = decoded.mask if structures else None
     percent: list[float] = []
-    if decoded.mask is not None:
-        percent = [100 * float(np.mean(decoded.mask == number)) for number in range(1, structures + 1)]
+    if mask is not None:
+        percent = [100 * float(np.mean(mask == number)) for number in range(1, structures + 1)]
     return _Measured(
         width=width,
         height=height,
-        mask_percent=None if decoded.mask is None else 100 * float(np.mean(decoded.mask > 0)),
+        mask_percent=None if mask is None else 100 * float(np.mean(mask > 0)),
         structure_percent=tuple(percent),
         overlap=decoded.overlap,
         digest=decoded.digest,
@@ -162,11 +183,13 @@ def _identical_pairs(measured: Sequence[_Measured]) -> list[tuple[int, int]]:
     return pairs
 
 
-def _identical_line(first: Entry, later: Entry) -> str:
+def _identical_line(first: Entry, later: Entry, *, for_classes: bool) -> str:
     if first.group and later.group and first.group != later.group:
         leak = f", and would leak between their groups {first.group} and {later.group}"
     else:
         leak = ""
+    if for_classes and first.label != later.label:
+        leak += f", and another class ({later.label or 'none'}, not {first.label or 'none'})"
     name = "" if later.place == later.image else f" {later.image}"
     return f"{later.place}:{name} has the same pixels as {first.image}{leak}; keep one of the two"
 
@@ -177,21 +200,13 @@ def _notes(
     measured: Sequence[_Measured],
     pairs: Sequence[NearDuplicate],
     pair_count: int,
+    *,
+    for_classes: bool,
 ) -> list[str]:
     """One line per thing that is allowed but should be known before a study is planned."""
     if not listing.entries:
         return []
-    notes: list[str] = []
-    if not listing.has_masks:
-        notes.append("no masks: fit for classification, not for finding outlines")
-    else:
-        assumed = sum(not entry.masks and entry.is_normal for entry in listing.entries)
-        if assumed:
-            notes.append(f"{assumed} images labelled normal have no mask file; their masks are taken as empty")
-        notes.extend(_structure_notes(listing, entries, measured))
-        full = [entry.image for entry, found in zip(entries, measured, strict=True) if found.mask_percent == 100]
-        if full:
-            notes.append(f"{len(full)} masks cover the whole image: {some(full)}")
+    notes = [] if for_classes else _mask_notes(listing, entries, measured)
     scaled = [entry.image for entry, found in zip(entries, measured, strict=True) if found.was_scaled]
     if scaled:
         notes.append(f"{len(scaled)} images deeper than 8 bits, each scaled by its own range: {some(scaled)}")
@@ -206,7 +221,22 @@ def _notes(
     if pair_count > len(across):
         where = "in the same group" if entries and all(entry.group for entry in entries) else "without known groups"
         notes.append(f"{pair_count - len(across)} near-duplicate pairs {where} (at most {NEAR_BITS} bits of 64 apart)")
-    notes.extend(_confounding_notes(listing.entries))
+    if not for_classes:
+        notes.extend(found.line for found in associations(listing.entries) if found.is_mixed_up)
+    return notes
+
+
+def _mask_notes(listing: Listing, entries: Sequence[Entry], measured: Sequence[_Measured]) -> list[str]:
+    if not listing.has_masks:
+        return ["no masks: fit for classification (--labels), not for finding outlines"]
+    notes: list[str] = []
+    assumed = sum(not entry.masks and entry.is_normal for entry in listing.entries)
+    if assumed:
+        notes.append(f"{assumed} images labelled normal have no mask file; their masks are taken as empty")
+    notes.extend(_structure_notes(listing, entries, measured))
+    full = [entry.image for entry, found in zip(entries, measured, strict=True) if found.mask_percent == 100]
+    if full:
+        notes.append(f"{len(full)} masks cover the whole image: {some(full)}")
     return notes
 
 
@@ -249,29 +279,3 @@ def _group_notes(entries: Sequence[Entry]) -> list[str]:
     if torn:
         notes.append(f"{len(torn)} groups stand in several sets of the column 'split': {some(torn)}")
     return notes
-
-
-def _confounding_notes(entries: Sequence[Entry]) -> list[str]:
-    """A note where label and scanner go together, so that a network could learn the one for the other."""
-    known = [(entry.label, entry.scanner) for entry in entries if entry.label and entry.scanner]
-    labels = sorted({label for label, _ in known})
-    scanners = sorted({scanner for _, scanner in known})
-    if len(labels) < 2 or len(scanners) < 2:
-        return []
-    counts = np.zeros((len(labels), len(scanners)))
-    for label, scanner in known:
-        counts[labels.index(label), scanners.index(scanner)] += 1
-    strength = cramers_v(counts)
-    if bool(((counts > 0).sum(axis=1) == 1).all()):
-        return [f"each label occurs on one scanner only: label and scanner cannot be told apart (V = {strength:.2f})"]
-    if strength >= CONFOUNDED:
-        return [f"label and scanner are mixed up (Cramér's V = {strength:.2f}): a network may learn the scanner"]
-    return []
-
-
-def cramers_v(counts: np.ndarray) -> float:
-    """Cramér's V of a table of counts, 0 (independent) to 1; no bias correction. Every row and column has counts."""
-    total = counts.sum()
-    expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0, keepdims=True) / total
-    chi_square = float(((counts - expected) ** 2 / expected).sum())
-    return float(np.sqrt(chi_square / (total * (min(counts.shape) - 1))))

@@ -128,9 +128,9 @@ def read_folder(
             progress(number + 1, total)
     if problems:
         raise DataError(in_short(problems))
-    heading = _source_heading(root / "SOURCE.md")
+    heading = source_heading(root / "SOURCE.md")
     parts = [
-        f"{root.name}: {total} images ({listing.layout}){_where_text(where or {})}",
+        f"{root.name}: {total} images ({listing.layout}){where_text(where or {})}",
         *([heading] if heading else []),
         *_mask_facts(listing, overlaps),
     ]
@@ -145,7 +145,7 @@ def read_folder(
         provenance="; ".join(parts),
         images=images,
         masks=masks,
-        table=_table(listing, sizes),
+        table=table_of(listing, sizes),
         structures=tuple(structure.name for structure in listing.structures),
     )
 
@@ -155,7 +155,8 @@ def _size(pixels: np.ndarray) -> str:
     return f"{width} x {height}"
 
 
-def _table(listing: Listing, sizes: Sequence[tuple[int, int]]) -> pd.DataFrame:
+def table_of(listing: Listing, sizes: Sequence[tuple[int, int]]) -> pd.DataFrame:
+    """A row per image with what is known of it; `sizes` are height and width in pixels before resizing."""
     entries = listing.entries
     columns: dict[str, list[str] | list[int] | list[float]] = {"image": [entry.image for entry in entries]}
     for column in KNOWN_FIELDS:
@@ -169,7 +170,7 @@ def _table(listing: Listing, sizes: Sequence[tuple[int, int]]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _where_text(where: Mapping[str, Sequence[str]]) -> str:
+def where_text(where: Mapping[str, Sequence[str]]) -> str:
     """` where label is benign or malignant and scanner is A`; "" where every row is kept."""
     wanted = {column: [values] if isinstance(values, str) else values for column, values in where.items()}
     conditions = [f"{column} is {' or '.join(v or 'empty' for v in values)}" for column, values in wanted.items()]
@@ -196,7 +197,7 @@ def _mask_facts(listing: Listing, overlaps: Sequence[int]) -> list[str]:
     return facts
 
 
-def _source_heading(path: Path) -> str:
+def source_heading(path: Path) -> str:
     """The first heading of the data set's own description; "" where there is none."""
     if not path.is_file():
         return ""

@@ -5,7 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.datasets import busi, class_folders, hc18, manifest
-from engine.datasets.listing import Listing, files_of, folders_of, keep_usable, keep_where
+from engine.datasets.classes import LABEL, named_by
+from engine.datasets.crops import Crop, crop_problems
+from engine.datasets.funnel import Step, narrow, steps_of
+from engine.datasets.listing import Listing, files_of, folders_of, keep_usable
 from engine.datasets.structures import MASK, Structure, structures_of
 from engine.errors import DataError
 from engine.images import is_image_name
@@ -19,23 +22,48 @@ EXPECTED = (
 
 
 def list_folder(
-    folder: Path, *, mask: str | Sequence[str] = MASK, where: Mapping[str, Sequence[str]] | None = None
+    folder: Path,
+    *,
+    mask: str | Sequence[str] = MASK,
+    where: Mapping[str, Sequence[str]] | None = None,
+    steps: Sequence[Step] = (),
 ) -> Listing:
     """What the folder holds: its layout, images, problems and notes; no pixel is decoded.
 
-    Raises DataError where the folder cannot be read as any layout, or `mask` as structures (see `structures_of`).
-    What is wrong with single files becomes `problems` of the listing.
+    `where`, then `steps`, decide which images are taken. Raises DataError where the folder cannot be read as any
+    layout, or `mask` as structures (see `structures_of`). What is wrong with single files becomes `problems`.
     """
     structures = structures_of(mask)
+    root, listing = _listing(folder, structures)
+    return keep_usable(narrow(listing, (*steps_of(where), *steps), LABEL), root)
+
+
+def list_classes(
+    folder: Path,
+    *,
+    label: str = LABEL,
+    where: Mapping[str, Sequence[str]] | None = None,
+    steps: Sequence[Step] = (),
+    crop: Crop = None,
+) -> Listing:
+    """What the folder holds to tell apart by class, as `list_folder`; masks count for nothing.
+
+    `label` is the column that names the class, `crop` the central squares (see `engine.datasets.crops`).
+    """
+    root, listing = _listing(folder, ())
+    narrowed = narrow(listing, (*steps_of(where), *steps), label)
+    problems = (*narrowed.problems, *crop_problems(listing.entries, narrowed.entries, crop))
+    return keep_usable(named_by(replace(narrowed, problems=problems), label), root)
+
+
+def _listing(folder: Path, structures: tuple[Structure, ...]) -> tuple[Path, Listing]:
+    """The folder without links and all that it holds."""
     root = _readable_folder(folder)
     try:
-        listing = _list(root, structures)
+        return root, _list(root, structures)
     except OSError as error:
         name = Path(error.filename or root).name
         raise DataError(f"{root.name}: '{name}' cannot be read ({error.strerror}); allow reading it") from None
-    if where:
-        listing = keep_where(listing, where)
-    return keep_usable(listing, root)
 
 
 def _readable_folder(folder: Path) -> Path:

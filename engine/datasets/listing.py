@@ -64,6 +64,20 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One line of a funnel: what a step leaves."""
+
+    step: str
+    """What was kept or dropped, in words."""
+    left: int
+    """Images left."""
+    removed: int
+    """Images that the step removed."""
+    classes: Mapping[str, int]
+    """Images left of each class; "" where the class is unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Listing:
     """The images of a folder in a fixed order, with all that is wrong or worth saying about their files."""
 
@@ -81,6 +95,10 @@ class Listing:
     """What is outlined, those left out whose column does not exist."""
     repeated: int = 0
     """Rows left out since they say again, word for word, what an earlier one says."""
+    funnel: tuple[Stage, ...] = ()
+    """How many images each step left; none where every image was taken."""
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The `where` of a study file that takes the same images; {} where every image was taken."""
 
     @property
     def has_masks(self) -> bool:
@@ -160,30 +178,6 @@ def did_you_mean(value: str, known: Sequence[str]) -> str:
         return f"; did you mean {' or '.join(near[:3])}?"
     shown = ", ".join(name or "''" for name in known[:12]) + (", ..." if len(known) > 12 else "")
     return f"; known: {shown or 'none'}"
-
-
-def keep_where(listing: Listing, where: Mapping[str, Sequence[str]]) -> Listing:
-    """The listing with only those entries whose columns hold one of the values named.
-
-    An unknown column, or a value that no image has, becomes a problem of the listing.
-    """
-    problems = list(listing.problems)
-    entries = listing.entries
-    for column, wanted in where.items():
-        values = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-        if column not in listing.columns:
-            problems.append(f"where: unknown column '{column}'{did_you_mean(column, listing.columns)}")
-            continue
-        present = sorted({entry.value(column) for entry in listing.entries})
-        problems.extend(
-            f"where: no image has {column} '{value}'{did_you_mean(value, present)}"
-            for value in values
-            if value not in present
-        )
-        entries = tuple(entry for entry in entries if entry.value(column) in values)
-    if listing.entries and not entries and len(problems) == len(listing.problems):
-        problems.append(f"where: no image fits the conditions on {', '.join(where)} together; name fewer")
-    return replace(listing, entries=entries, problems=tuple(problems))
 
 
 def keep_usable(listing: Listing, folder: Path) -> Listing:

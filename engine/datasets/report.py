@@ -10,7 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.datasets.listing import some
+from engine.datasets.class_findings import ClassFound, ScannerFound
+from engine.datasets.class_tables import class_table, funnel_table, scanner_table
+from engine.datasets.confounding import Association
+from engine.datasets.listing import Stage, some
 from engine.datasets.lookalikes import NearDuplicate
 
 SHOWN = 10
@@ -62,6 +65,18 @@ class CheckReport:
     """Images per scanner."""
     splits: Mapping[str, int] = field(default_factory=dict)
     """Images per set of the data's authors."""
+    funnel: tuple[Stage, ...] = ()
+    """How many images each step left; none where every image was taken."""
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The `where` of a study file that takes the same images."""
+    by_class: tuple[ClassFound, ...] = ()
+    """What is known of each class, where classes are looked at."""
+    by_scanner: tuple[ScannerFound, ...] = ()
+    """What is known of each scanner, where classes are looked at."""
+    associations: tuple[Association, ...] = ()
+    """How far class and origin go together, by column that says where images come from."""
+    caveats: tuple[str, ...] = ()
+    """The notes that pages show beside results, where classes are looked at."""
     width: Spread | None = None
     """Widths in pixels."""
     height: Spread | None = None
@@ -108,12 +123,19 @@ def _render(report: CheckReport, console: Console) -> None:
     # File names may hold square brackets, which rich would read as markup: everything goes through Text.
     layout = f" · {report.layout}" if report.layout else ""
     console.print(Text(f"{report.folder}{layout} · {report.images} images", style="bold"), soft_wrap=True)
+    if report.funnel:
+        console.print(funnel_table(report.funnel))
+        console.print(Text(f"in a study file: where: {_flow(report.where)}", style="dim"), soft_wrap=True)
     if report.images:
         console.print(_facts(report))
+        if report.by_class:
+            console.print(class_table(report.by_class))
+        if report.by_class and set(report.scanners) - {""}:
+            console.print(scanner_table(report.by_scanner))
         for title, counts in (
-            ("class", report.classes),
+            ("class", {} if report.by_class else report.classes),
             ("group", report.groups),
-            ("scanner", report.scanners),
+            ("scanner", {} if report.by_class else report.scanners),
             ("split", report.splits),
         ):
             if set(counts) - {""}:
@@ -131,6 +153,11 @@ def _render(report: CheckReport, console: Console) -> None:
     console.print(Text(verdict, style="bold red" if count else "bold green"))
 
 
+def _flow(where: Mapping[str, tuple[str, ...]]) -> str:
+    """As YAML writes it in one line, every value in quotes: `{"doppler": ["no"]}`; JSON is YAML."""
+    return json.dumps({column: list(values) for column, values in where.items()}, ensure_ascii=False)
+
+
 def _facts(report: CheckReport) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     named = {group: count for group, count in report.groups.items() if group}
@@ -142,8 +169,9 @@ def _facts(report: CheckReport) -> Table:
         ("width", _spread_text(report.width, "px")),
         ("height", _spread_text(report.height, "px")),
         ("sizes", some([f"{size} ({count})" for size, count in report.sizes.items()])),
-        ("masks", f"{report.masks} of {report.images}"),
     ]
+    if not report.by_class:
+        rows.append(("masks", f"{report.masks} of {report.images}"))
     if report.masks:
         rows.append(("mask covers", _spread_text(report.mask_percent, "%")))
         rows.append(("empty masks", str(len(report.empty_masks))))
