@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from engine import augmentation, metrics, segmentation
@@ -27,8 +27,10 @@ class HeldOut:
     """Images of the start weights' own task that they have not seen: what is left of it is measured there."""
 
     images: UInt8[np.ndarray, "image height width"]
-    masks: UInt8[np.ndarray, "image height width"]
-    """Numbers of structures, 0 for background."""
+    masks: UInt8[np.ndarray, "image mask_height mask_width"]
+    """Numbers of structures, 0 for background; without pixels where classes are told apart."""
+    labels: Int64[np.ndarray, "image"] | None = None
+    """Numbers of classes, in the order of the start weights' classes."""
 
 
 def logits(trial: Trial, network: Network, inputs: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import psutil
 
+from engine.architectures import CLASSIFIERS, classifier_parameters
 from engine.errors import StudyFileError
 from engine.study_settings import ModelSettings, ResourceSettings
 
@@ -110,7 +111,13 @@ def share(
 
 
 def _memory_gb(model: ModelSettings) -> float:
-    """Memory of one training, estimated from activations of a batch of two and the optimiser's state."""
+    """Memory of one training, estimated from activations of a batch of two and the optimiser's state.
+
+    Of a classifier from its parameters with their gradients and Adam's two moments, and frozen layers computed once.
+    """
+    if model.name in CLASSIFIERS:
+        size = sum(classifier_parameters(model.name, model.width, CLASSIFIERS[model.name].classes).values())
+        return 1.0 + 16e-9 * size + 2.0 * model.width / CLASSIFIERS[model.name].width
     return 1.0 + 3.0 * (model.width / 64) * (model.image_size / 256) ** 2 + 0.6 * (model.width / 64) ** 2
 
 

@@ -1,7 +1,7 @@
 """Make a study ready to run: data, start weights, a user's own network tried out, the plan, and what pages say."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -11,14 +11,16 @@ from platform import python_version
 from typing import Any
 
 from engine import study as planning
-from engine.architectures import UNITS, trainable_parameters
+from engine.architectures import UNITS, parse_strategy, trainable_parameters
+from engine.class_pretraining import class_start_images, class_start_weights, held_out_classes
 from engine.datasets import Dataset, open_dataset
 from engine.errors import DataError, StoreError, StrategyError
 from engine.hardware import Share, share, this_machine
-from engine.models import check_network, network_code, unit_names, unit_parameters
+from engine.models import build, check_network, network_code, unit_names, unit_parameters
 from engine.pretraining import StartWeights, encoder_weights, held_out_images, start_images, start_weights
 from engine.rates import next_rate
 from engine.store import Store
+from engine.strategies import prepare as prepare_network
 from engine.study_settings import StartSettings, Study, start_name
 from engine.trial import CLOSED, Trial
 
@@ -50,6 +52,7 @@ def prepare(study: Study, store: Store, cache: Path, progress: Callable[[float, 
     machine = this_machine()
     portion = share(machine, study.resources, study.model, study.training.precision)
     own = own_network(study)
+    study = _with_reference(study, own.get("units"))
     dataset = open_dataset(
         study.data,
         study.model.image_size,
@@ -62,10 +65,16 @@ def prepare(study: Study, store: Store, cache: Path, progress: Callable[[float, 
     require_same_study(study.name, store, trials)
     starts = _starts(study, own.get("units"), dataset, store, cache, progress)
     told = {
-        name: planning.StartFacts(sha256=weights.sha256, structures=weights.structures)
+        name: planning.StartFacts(
+            sha256=weights.sha256,
+            structures=weights.structures,
+            classes=weights.classes,
+            has_output=weights.has_output,
+        )
         for name, weights in starts.items()
     }
     searched = KnownRates(study, store)
+    _require_new_output_learns(study, dataset, told)
     trials = planning.plan(study, dataset, told, portion, **own, rates=searched)
     require_same_study(study.name, store, trials)
     planned = datetime.now(UTC).isoformat(timespec="seconds")
@@ -77,7 +86,7 @@ def prepare(study: Study, store: Store, cache: Path, progress: Callable[[float, 
         machine,
         trials,
         planned,
-        parameters=_parameters(study, own.get("units")),
+        parameters=_parameters(study, own.get("units"), planning.classes(study, dataset)),
         versions=versions(),
     )
     return Prepared(dataset=dataset, starts=starts, told=told, portion=portion, trials=trials, facts=facts, own=own)
@@ -93,7 +102,8 @@ class KnownRates:
         if self._search:
             attempts = store.attempts(study.name)
             closed = attempts[attempts["state"].isin(CLOSED)]
-            self._found = dict(zip(closed["id"], closed["validation_dice"].astype(float).fillna(0.0), strict=True))
+            measure = "validation_accuracy" if planning.task(study) == "classification" else "validation_dice"
+            self._found = dict(zip(closed["id"], closed[measure].astype(float).fillna(0.0), strict=True))
 
     def __call__(self, trial: Trial) -> list[float]:
         rates = list(planning.fixed_rates(self._study))
@@ -123,9 +133,9 @@ def own_network(study: Study) -> dict[str, Any]:
     return {"code": network_code(model.name), "units": unit_names(model.name, unit_modules=model.unit_modules)}
 
 
-def _parameters(study: Study, units: Sequence[str] | None) -> dict[str, dict[str, int]]:
+def _parameters(study: Study, units: Sequence[str] | None, classes: int) -> dict[str, dict[str, int]]:
     """How many parameters of each strategy learn, of how many."""
-    classes, model = len(study.data.mask), study.model
+    model = study.model
     found = {}
     for strategy in planning.strategies(study, units):
         smp = strategy.network == "smp"
@@ -136,13 +146,29 @@ def _parameters(study: Study, units: Sequence[str] | None) -> dict[str, dict[str
             encoder=study.encoder.name if smp else "",
             unit_modules="" if smp else model.unit_modules,
         )
-        learn = (
-            sum(counts[unit] for unit in strategy.units)
-            if smp or model.name not in UNITS
-            else trainable_parameters(strategy, model.name, model.width, classes=classes)
-        )
+        if not smp and model.name in UNITS:
+            learn = trainable_parameters(strategy, model.name, model.width, classes=classes)
+        elif strategy.method == "LoRA":
+            network = build(model.name, width=model.width, classes=classes, unit_modules=model.unit_modules)
+            learning = prepare_network(network, strategy.units, strategy.method, strategy.rank)
+            learn = sum(parameter.numel() for parameter in learning)
+        else:
+            learn = sum(counts[unit] for unit in strategy.units)
         found[strategy.name] = {"trainable": learn, "total": sum(counts.values())}
     return found
+
+
+def _with_reference(study: Study, units: Sequence[str] | None) -> Study:
+    """The study with its reference under the name that the plan gives it, where only the network says its units.
+
+    Raises StrategyError where the network has no such strategy.
+    """
+    if not units:
+        return study
+    try:
+        return replace(study, reference=parse_strategy(study.reference, study.model.name, units).name)
+    except StrategyError as error:
+        raise StrategyError(f"'reference': {'; '.join(error.problems)}") from error
 
 
 def versions() -> dict[str, str]:
@@ -169,7 +195,10 @@ def _starts(
             def tell(part: float, text: str, place: int = place) -> None:
                 progress((place + part) / len(study.start_weights), text)
 
-            weights = start_weights(settings, study, cache, tell, known)
+            if planning.task(study) == "classification":
+                weights = class_start_weights(settings, study, len(dataset.classes), cache, tell, known)
+            else:
+                weights = start_weights(settings, study, cache, tell, known)
             starts[weights.name] = weights
     if "encoder" in needed and study.encoder.weights:
         starts[planning.ENCODER] = encoder_weights(study.encoder, cache)
@@ -181,10 +210,16 @@ def held_out_files(study: Study, ready: Prepared, cache: Path) -> dict[str, str]
     found = {}
     for settings in study.start_weights:
         weights = ready.starts.get(start_name(settings))
-        if weights is not None and weights.structures == len(study.data.mask):
+        if weights is None:
+            continue
+        path = None
+        if planning.task(study) == "classification":
+            if weights.classes == ready.dataset.classes:
+                path = held_out_classes(settings, study, cache)
+        elif weights.structures == len(study.data.mask):
             path = held_out_images(settings, study, cache)
-            if path is not None:
-                found[weights.sha256] = str(path)
+        if path is not None:
+            found[weights.sha256] = str(path)
     return found
 
 
@@ -201,7 +236,8 @@ def require_same_study(name: str, store: Store, trials: Sequence[Trial]) -> None
 
 def _require_other_images(study: Study, settings: StartSettings, dataset: Dataset, cache: Path) -> None:
     """Start weights that have seen images or patients of the study, test folds too, would answer another question."""
-    others = start_images(settings, study, cache)
+    images_of = class_start_images if planning.task(study) == "classification" else start_images
+    others = images_of(settings, study, cache)
     if others is None:
         return
     seen = {image.tobytes() for image in others.images}
@@ -233,6 +269,8 @@ def _require_output_learns(study: Study, units: Sequence[str] | None) -> None:
 
     Raises StrategyError with the strategies that freeze it, before any start weights are made.
     """
+    if planning.task(study) == "classification":
+        return
     classes = len(study.data.mask)
     others = [start for start in study.start_weights if start.kind != "file" and _structures(start) != classes]
     if not others:
@@ -257,6 +295,26 @@ def _require_output_learns(study: Study, units: Sequence[str] | None) -> None:
         )
 
 
+def _require_new_output_learns(study: Study, dataset: Dataset, told: Mapping[str, planning.StartFacts]) -> None:
+    """Raises StrategyError where start weights tell other classes apart and a strategy freezes the output layer."""
+    for name, start in told.items():
+        if not planning.new_output(study, dataset, start):
+            continue
+        last = UNITS[study.model.name][-1]
+        wrong = [
+            strategy.name
+            for strategy in planning.strategies(study)
+            if strategy.start == "start weights" and last not in strategy.units
+        ]
+        if wrong:
+            theirs = f"{len(start.classes)} other classes" if start.classes else "other classes"
+            raise StrategyError(
+                f"start_weights '{name}' are for {theirs}: the output layer {last} is new and must learn, and is "
+                f"frozen by {', '.join(wrong)}; add it to them as in 'units {UNITS[study.model.name][0]},{last}', or "
+                "leave them out"
+            )
+
+
 def _structures(start: StartSettings) -> int:
     return len(start.mask) if start.kind == "folder" else 1
 
@@ -267,7 +325,10 @@ def _known(study: str, store: Store) -> list[StartWeights]:
     found = []
     for facts in [told] if isinstance(told, dict) else told:
         with suppress(StoreError, TypeError):
-            found.append(StartWeights(path=store.start_weights(study, facts["sha256"]), **facts))
+            classes = tuple(facts.get("classes", ()))
+            found.append(
+                StartWeights(path=store.start_weights(study, facts["sha256"]), **{**facts, "classes": classes})
+            )
     return found
 
 
@@ -279,6 +340,7 @@ def preview(study: Study, store: Store, cache: Path) -> tuple[Dataset, Share, li
     """
     portion = share(this_machine(), study.resources, study.model, study.training.precision)
     own = own_network(study)
+    study = _with_reference(study, own.get("units"))
     _require_output_learns(study, own.get("units"))
     dataset = open_dataset(study.data, study.model.image_size, cache)
     known = {weights.name: weights for weights in _known(study.name, store)}

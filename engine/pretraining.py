@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +26,7 @@ from torch import Tensor
 from engine import segmentation
 from engine.architectures import UNITS as BUILT_IN
 from engine.datasets import Dataset, open_dataset
+from engine.datasets.cache_files import write_aside
 from engine.errors import WeightsError
 from engine.evaluation import HeldOut
 from engine.hardware import this_machine
@@ -81,6 +81,12 @@ class StartWeights:
     """Name shown where a study compares several."""
     structures: int = 1
     """Structures that their output layer is for."""
+    own_accuracy: float | None = None
+    """Accuracy on held-out images of the same kind, where classes are told apart."""
+    classes: tuple[str, ...] = ()
+    """Classes that they tell apart, in the order of their output layer; () where that is not known."""
+    has_output: bool = True
+    """Whether an output layer is among them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +124,7 @@ def start_weights(
     structures = len(settings.mask) if settings.kind == "folder" else 1
     file, data = None, None
     if settings.kind == "file":
-        file = _existing(settings.file, "file")
+        file = existing(settings.file, "file")
         recipe |= {"file": hashlib.sha256(file.read_bytes()).hexdigest()}
     else:
         recipe |= {"image_size": model.image_size, "seed": settings.seed}
@@ -132,8 +138,8 @@ def start_weights(
         recipe |= {"code": network_code(model.name), "units": model.unit_modules}
 
     name = start_name(settings)
-    path = cache / "start_weights" / f"{_digest(recipe)}.safetensors"
-    kept = next((one for one in known if one.recipe == recipe and one.path.is_file()), None) or _find(path)
+    path = cache / "start_weights" / f"{digest(recipe)}.safetensors"
+    kept = next((one for one in known if one.recipe == recipe and one.path.is_file()), None) or find_kept(path)
     if kept is not None:
         progress(1.0, f"start weights: found ({kept.description})")
         return replace(kept, name=name)
@@ -170,7 +176,7 @@ def start_weights(
         description=description,
         structures=structures,
     )
-    _keep(result, tensors)
+    keep_weights(result, tensors)
     progress(1.0, f"start weights: {description}")
     return replace(result, name=name)
 
@@ -180,11 +186,11 @@ def encoder_weights(settings: EncoderSettings, cache: Path) -> StartWeights:
 
     Raises WeightsError where the file does not fit the encoder.
     """
-    file = _existing(settings.weights, "file")
+    file = existing(settings.weights, "file")
     tensors = load_encoder_weights(file, settings.name)
     recipe = {"encoder": settings.name, "file": hashlib.sha256(file.read_bytes()).hexdigest()}
     result = StartWeights(
-        path=cache / "start_weights" / f"{_digest(recipe)}.safetensors",
+        path=cache / "start_weights" / f"{digest(recipe)}.safetensors",
         sha256=hash_of_tensors(tensors),
         kind="encoder",
         recipe=recipe,
@@ -194,7 +200,7 @@ def encoder_weights(settings: EncoderSettings, cache: Path) -> StartWeights:
         description=f"encoder {settings.name} from the file {file.name}",
         name=f"encoder {settings.name}",
     )
-    _keep(result, tensors)
+    keep_weights(result, tensors)
     return result
 
 
@@ -207,7 +213,7 @@ def held_out_images(settings: StartSettings, study: Study, cache: Path) -> Path 
         return None
     data = start_images(settings, study, cache)
     made = [settings.images, settings.seed, study.model.image_size, NATURAL_IMAGES_REVISION]
-    path = cache / "held_out" / f"{_digest([data.fingerprint, settings.seed] if data else made)}.npz"
+    path = cache / "held_out" / f"{digest([data.fingerprint, settings.seed] if data else made)}.npz"
     if not path.is_file():
         source = _source(settings, study.model, data, lambda part, text: None)
         content = io.BytesIO()
@@ -219,7 +225,8 @@ def held_out_images(settings: StartSettings, study: Study, cache: Path) -> Path 
 def load_held_out(path: Path) -> HeldOut:
     """The images and masks of `held_out_images`."""
     with np.load(path, allow_pickle=False) as arrays:
-        return HeldOut(images=arrays["images"], masks=arrays["masks"])
+        labels = arrays.get("labels")
+        return HeldOut(images=arrays["images"], masks=arrays["masks"], labels=labels)
 
 
 def start_images(
@@ -236,7 +243,7 @@ def start_images(
     elif settings.kind == "folder":
         folder = settings.folder if settings.folder is not None else study.data.folder
         wanted = DataSettings(
-            kind="folder", folder=str(_existing(folder, "folder")), mask=settings.mask, where=settings.where
+            kind="folder", folder=str(existing(folder, "folder")), mask=settings.mask, where=settings.where
         )
     else:
         return None
@@ -270,7 +277,8 @@ def _network(model: ModelSettings, structures: int, seed: int) -> Network:
         return build(model.name, width=model.width, classes=structures, unit_modules=model.unit_modules)
 
 
-def _digest(facts: Any) -> str:
+def digest(facts: Any) -> str:
+    """SHA-256, hex, of facts that JSON can hold: the name under which the cache finds what was made by them."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -324,41 +332,31 @@ def load_weights_file(path: Path, study: Study) -> tuple[dict[str, Tensor], int]
     return {name: tensors[name].to(state[name].dtype) for name in expected}, structures
 
 
-def _existing(text: str | None, kind: str) -> Path:
+def existing(text: str | None, kind: str) -> Path:
+    """The file or folder (`kind`) that start weights name. Raises WeightsError where there is none."""
     path = Path(text or "").expanduser()
     if not text or not (path.is_file() if kind == "file" else path.is_dir()):
         raise WeightsError(f"start_weights.{kind}: '{text or ''}' is no {kind}; give the path of an existing {kind}")
     return path
 
 
-def _find(path: Path) -> StartWeights | None:
+def find_kept(path: Path) -> StartWeights | None:
     """What the cache keeps under `path`; None where nothing whole lies there."""
     note = path.with_suffix(".json")
     try:
         facts = json.loads(note.read_text())
-        kept = StartWeights(**{**facts, "path": path})
+        kept = StartWeights(**{**facts, "path": path, "classes": tuple(facts.get("classes", ()))})
         return kept if hash_of_tensors(load_file(path)) == kept.sha256 else None
     except (OSError, SafetensorError, ValueError, TypeError):
         return None
 
 
-def _keep(result: StartWeights, tensors: dict[str, Tensor]) -> None:
+def keep_weights(result: StartWeights, tensors: dict[str, Tensor]) -> None:
     """Writes weights, then the note beside them; each aside first, then renamed, so that no half file has a name."""
     facts = {**asdict(result), "path": result.path.name}
     note = result.path.with_suffix(".json")
     write_aside(result.path, save(tensors))
     write_aside(note, json.dumps(facts, indent=1).encode())
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file aside, then rename it, so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def draw_held_out(groups: np.ndarray, seed: int) -> np.ndarray:
@@ -426,11 +424,11 @@ def _pretrain(
     return tensors, float(np.nanmean(np.concatenate(dices))), sum(losses) / int(held_out.sum())
 
 
-def learning_rate(part: float) -> float:
+def learning_rate(part: float, peak: float = PEAK_LEARNING_RATE) -> float:
     """Rate of the batch at `part` (0 to 1) of the training: straight up to the peak, then half a cosine down to 0."""
     if part < WARM_UP:
-        return PEAK_LEARNING_RATE * part / WARM_UP
-    return PEAK_LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * (part - WARM_UP) / (1 - WARM_UP)))
+        return peak * part / WARM_UP
+    return peak * 0.5 * (1 + math.cos(math.pi * (part - WARM_UP) / (1 - WARM_UP)))
 
 
 def soft_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:

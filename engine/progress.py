@@ -48,8 +48,8 @@ class Progress:
         self._work |= {trial.id: expected_work(trial) for trial in trials}
         self.tell()
 
-    def epoch(self, trial: Trial, epoch: int, validation_dice: float | None) -> None:
-        """`trial` has finished `epoch` epochs (0: it has begun)."""
+    def epoch(self, trial: Trial, epoch: int, validation: float | None) -> None:
+        """`trial` has finished `epoch` epochs (0: it has begun), with this Dice or accuracy on validation images."""
         self.phase = "training"
         self.running[trial.id] = {
             "id": trial.id,
@@ -59,8 +59,8 @@ class Progress:
             "learning_rate": trial.learning_rate,
             "seed": trial.seed,
             "epoch": epoch,
-            "max_epochs": trial.max_epochs,
-            "validation_dice": validation_dice,
+            "max_epochs": -(-trial.iterations // trial.batches_per_epoch) or trial.max_epochs,
+            "validation": validation,
         }
         self.tell()
 
@@ -117,4 +117,5 @@ def expected_work(trial: Trial) -> float:
     if not trial.units:
         return float(trial.batches_per_epoch)  # only tested
     cost_by_first_learning_unit = {"9": 0.45, "8": 0.55, "7": 0.65, "6": 0.7, "5b": 0.75, "5a": 0.8}
-    return trial.max_epochs * trial.batches_per_epoch * cost_by_first_learning_unit.get(trial.units[0], 1.0)
+    batches = trial.iterations or trial.max_epochs * trial.batches_per_epoch
+    return batches * cost_by_first_learning_unit.get(trial.units[0], 1.0)

@@ -98,6 +98,7 @@ def _run(study: Study, store: Store, cache: Path, progress: Progress) -> dict[st
         store.write_start_weights(study.name, weights.sha256, weights.path.read_bytes())
     work: dict[str, Any] = {"root": store.files.root, "study": study.name, "cache": str(cache)}
     work["held_out"] = held_out_files(study, ready, cache)
+    work["old_classes"] = {weights.sha256: weights.classes for weights in ready.starts.values()}
     trials = ready.trials
     total = planning.trials_in_all(study, trials)
     store.write_plan(study.name, trials, ready.facts)
@@ -159,7 +160,8 @@ def train_trial(config: Mapping[str, Any]) -> None:
     store = Store.at(work["root"])
 
     def report(epoch: Epoch) -> None:
-        tune.report({"epoch": epoch.epoch, "validation_dice": epoch.validation_dice, "state": "running"})
+        score = epoch.validation_dice if trial.task == "segmentation" else epoch.validation_accuracy
+        tune.report({"epoch": epoch.epoch, "validation": score, "state": "running"})
 
     number, state = store.next_number(work["study"], trial.id), "error"
     for _ in range(TRIES):
@@ -178,6 +180,8 @@ def train_trial(config: Mapping[str, Any]) -> None:
                 report,
                 number=number,
                 held_out=None if held_out is None else _held_out_images(held_out),
+                old_classes=work.get("old_classes", {}).get(trial.start_weights, ()),
+                keep_embedding=lambda content: store.write_embedding(work["study"], trial.id, content),
             )
             store.append(work["study"], attempt, weights=tensors)
             state = attempt.state
@@ -190,7 +194,7 @@ def train_trial(config: Mapping[str, Any]) -> None:
         finally:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-    tune.report({"epoch": trial.max_epochs, "validation_dice": None, "state": state})
+    tune.report({"epoch": trial.max_epochs, "validation": None, "state": state})
 
 
 def crashed(trial: Trial, number: int, started: datetime, seconds: float, error: str) -> Attempt:
@@ -251,7 +255,7 @@ class _Watcher(Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: Mapping[str, Any], **info: Any
     ) -> None:
         if result.get("state") == "running":
-            self._progress.epoch(trial_of(trial.config["trial"]), result["epoch"], result["validation_dice"])
+            self._progress.epoch(trial_of(trial.config["trial"]), result["epoch"], result["validation"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._progress.end(trial_of(trial.config["trial"]), (trial.last_result or {}).get("state", "error"))

@@ -16,12 +16,14 @@ from engine.errors import DataError
 from engine.hardware import Machine, Share
 from engine.splits import batches_per_epoch, table1
 from engine.study_settings import Study, start_name
-from engine.trial import AS_PRETRAINED, Trial
+from engine.trial import AS_PRETRAINED, Task, Trial
 
 ENCODER = "encoder of the smp U-Net"
 """Name of the start weights of the encoder of the `smp U-Net` strategies."""
 _SHOWN_AXES = {"strategy", "units", "fraction", "fold", "learning_rate", "seed", "start", "start_weights", "draws"}
-AXES = _SHOWN_AXES | {"id", "split_seed", "method", "rank", "unfreeze_every", "encoder"}
+AXES = _SHOWN_AXES | {
+    "id", "split_seed", "method", "rank", "unfreeze_every", "encoder", "statistics", "new_output"
+}  # fmt: skip
 """Fields of a trial that differ within a study."""
 Rates = Callable[[Trial], Sequence[float]]
 """Gives the learning rates of a trial, whose own is not set yet."""
@@ -35,13 +37,36 @@ class StartFacts:
     """None before they are made: the trials' ids are not final then."""
     structures: int = 1
     """Structures that their output layer is for."""
+    classes: tuple[str, ...] = ()
+    """Classes that they tell apart, in the order of their output layer; () where that is not known."""
+    has_output: bool = True
+    """Whether they hold an output layer for as many classes as the study has."""
 
 
-def split_by(study: Study, dataset: Dataset) -> Literal["group", "image"]:
+def task(study: Study) -> Task:
+    """What the study's networks learn."""
+    return "classification" if study.data.learn == "labels" else "segmentation"
+
+
+def classes(study: Study, dataset: Dataset) -> int:
+    """Structures that are outlined, or classes that are told apart."""
+    return len(dataset.classes) if task(study) == "classification" else len(study.data.mask)
+
+
+def new_output(study: Study, dataset: Dataset, start: StartFacts) -> bool:
+    """Whether start weights lack an output layer for the study's classes, so that it must be learned."""
+    if task(study) == "segmentation":
+        return False
+    return not start.has_output or (bool(start.classes) and start.classes != dataset.classes)
+
+
+def split_by(study: Study, dataset: Dataset) -> Literal["group", "image", "given"]:
     """Whether folds keep groups whole: as the study file says, else wherever the data name groups.
 
     Raises DataError where groups are asked for, or named for some images, and an image names none.
     """
+    if study.split.by == "given":
+        return "given"
     nameless = dataset.table.loc[dataset.table["group"] == "", "image"]
     if study.split.by == "image" or (study.split.by == "auto" and len(nameless) == len(dataset.table)):
         return "image"
@@ -76,10 +101,21 @@ def plan(
     by = split_by(study, dataset)
     batches = study.training.batches_per_epoch
     if batches is None:
-        batches = batches_per_epoch(len(dataset.images), study.folds.of, study.training.batch_size)
-    augmentation = study.training.augmentation
+        batches = batches_per_epoch(
+            len(dataset.images),
+            study.folds.of,
+            study.training.batch_size,
+            validation=study.split.validation,
+            given=list(dataset.table["split"]) if by == "given" else None,
+        )
+    training = study.training
+    augmentation = training.augmentation
+    kind = task(study)
+    # Rates and iterations that are meant for another batch size change with it (Cheng and Malhi 2017).
+    scale = training.batch_size / training.rates_for_batch if training.rates_for_batch else 1.0
     named = strategies(study, units)
     any_rates = rates or (lambda trial: fixed_rates(study))
+    geometry = _geometry(dataset) if kind == "segmentation" else ""
     draws = study.rate_search.draws if study.rate_search else len(study.learning_rates)
     trials: list[Trial] = []
     for fraction in study.fractions:
@@ -119,21 +155,57 @@ def plan(
                             unfreeze_every=study.training.unfreeze_every
                             if strategy.method == "gradual unfreezing"
                             else 0,
-                            classes=len(study.data.mask),
+                            classes=classes(study, dataset),
                             encoder=study.encoder.name if strategy.network == "smp" else "",
                             unit_modules=study.model.unit_modules,
                             code=code,
+                            geometry=geometry,
+                            task=kind,
+                            validation=float(study.split.validation),
+                            iterations=round((training.iterations or 0) / scale),
+                            optimiser=training.optimiser,
+                            momentum=float(training.momentum) if training.optimiser == "sgd" else 0.0,
+                            weight_decay=float(training.weight_decay),
+                            unit_rates=_json(training.unit_rates) if training.unit_rates else "",
+                            crop=training.crop or 0,
+                            crops_kept=training.crops_kept if kind == "classification" else 0,
+                            subtract_mean=training.subtract_mean,
+                            statistics=training.statistics,
+                            new_output=start in starts and new_output(study, dataset, starts[start]),
                         )
                         for fold in study.folds.run
                     ]
-                    by_fold = [[replace(trial, learning_rate=rate) for rate in any_rates(trial)] for trial in cell]
+                    by_fold = [
+                        [replace(trial, learning_rate=rate * scale) for rate in any_rates(trial)] for trial in cell
+                    ]
                     trials += [trial for rates_of_fold in zip_longest(*by_fold) for trial in rates_of_fold if trial]
-    return trials + _as_pretrained(study, starts, trials)
+    return trials + _as_pretrained(study, dataset, starts, trials)
 
 
-def _as_pretrained(study: Study, starts: Mapping[str, StartFacts], trials: Sequence[Trial]) -> list[Trial]:
+def _geometry(dataset: Dataset) -> str:
+    """SHA-256 of what turns distances in the network's pixels into mm."""
+    columns = dataset.table[["spacing_mm", "source_height", "source_width"]]
+    return hashlib.sha256(columns.astype(float).to_numpy().tobytes()).hexdigest()
+
+
+def _json(value: Mapping[str, float]) -> str:
+    return json.dumps({name: float(factor) for name, factor in value.items()}, sort_keys=True, separators=(",", ":"))
+
+
+def _as_pretrained(
+    study: Study, dataset: Dataset, starts: Mapping[str, StartFacts], trials: Sequence[Trial]
+) -> list[Trial]:
     """A test of each start weights without fine-tuning, in each fold (Amiri et al. 2020, Fig. 7)."""
-    fits = [name for name, start in starts.items() if name != ENCODER and start.structures == len(study.data.mask)]
+    fits = [
+        name
+        for name, start in starts.items()
+        if name != ENCODER
+        and (
+            not new_output(study, dataset, start)
+            if task(study) == "classification"
+            else start.structures == len(study.data.mask)
+        )
+    ]
     return [
         replace(
             next(trial for trial in trials if trial.start == name and trial.fold == fold),
@@ -207,9 +279,14 @@ def split_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:
 
     Columns as `engine.splits.table1`. Raises DataError where the data are too few.
     """
+    by = split_by(study, dataset)
     return table1(
         len(dataset.images),
-        dataset.groups_for_splits(split_by(study, dataset)),
+        dataset.groups_for_splits(by),
+        by=by,
+        given=list(dataset.table["split"]),
+        validation=study.split.validation,
+        labels=list(dataset.table["label"]) if task(study) == "classification" else None,
         of=study.folds.of,
         fractions=study.fractions,
         seed=study.split.seed,
@@ -250,6 +327,8 @@ def facts(
             "labels": _counts(dataset.table["label"]),
             "scanners": _counts(dataset.table["scanner"]),
             "structures": list(dataset.structures),
+            "classes": list(dataset.classes),
+            "caveats": list(dataset.caveats),
             "new_folds": study.split.new_folds,
         },
         "start_weights": [dict(start) for start in start_weights],
@@ -259,6 +338,7 @@ def facts(
         "versions": dict(versions or {}),
         "machine": asdict(machine),
         "settings": {
+            "task": first.task,
             "width": first.width,
             "image_size": first.image_size,
             "max_epochs": first.max_epochs,
@@ -269,6 +349,16 @@ def facts(
             "threads": first.threads,
             "device": first.device,
             "model": first.model,
+            "iterations": first.iterations,
+            "optimiser": first.optimiser,
+            "momentum": first.momentum,
+            "weight_decay": first.weight_decay,
+            "unit_rates": json.loads(first.unit_rates or "{}"),
+            "crop": first.crop,
+            "crops_kept": first.crops_kept,
+            "subtract_mean": first.subtract_mean,
+            "statistics": study.training.statistics,
+            "validation": first.validation,
             "augmentation": {"shift": first.shift, "zoom": first.zoom, "flip": first.flip},
         },
         "table1": sizes.to_dict(orient="records"),
@@ -311,6 +401,8 @@ def changed_settings(planned: pd.DataFrame, trials: Sequence[Trial]) -> list[str
 def _changed(name: str, planned: pd.Series, now: pd.Series) -> list[str]:
     """`width 16 -> 32` where the values of a setting are others."""
     before, later = ({value for value in values if not pd.isna(value)} for values in (planned, now))
+    if name == "geometry":  # results of an older version do not know it
+        before, name = before - {""}, "pixel sizes"
     if name == "model":  # strategies may bring networks of their own
         before, later = before - {"smp"}, later - {"smp"}
     return [f"{name} {_short(before)} -> {_short(later)}"] if before and later and before != later else []

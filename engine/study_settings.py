@@ -15,11 +15,14 @@ class ModelSettings:
     """The network."""
 
     name: str = "unet"
-    """Architecture: `unet` (Amiri et al. 2020), or your own as `package.module:build`, see docs/networks.md."""
+    """Architecture: `unet` (Amiri et al. 2020), `caffenet`, `vgg16`, `mobilenet` or `cvcnet` for classes of images, or
+    your own as `package.module:build`, see docs/networks.md."""
     width: int = 64
-    """Filters in block 1; the paper uses 64 (31,030,593 parameters), 16 suits a laptop."""
+    """Filters of the first layer; left out it is the paper's (64 for the U-Net: 31,030,593 parameters), 16 suits a
+    laptop."""
     image_size: int = 256
-    """Side of the network's square input, in pixels; a multiple of 16. The paper uses 256."""
+    """Side of the square that images are resized to, in pixels; left out it is the paper's (256 for the U-Net, where it
+    is a multiple of 16)."""
     units: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Units of your own network, input to output: `stem: [conv1, bn1]`; left out where it has a method `units`."""
 
@@ -43,18 +46,28 @@ class EncoderSettings:
 class DataSettings:
     """The images to adapt to."""
 
-    kind: Literal["simulated", "folder"] = "folder"
-    """`simulated` makes B-mode images on the spot; `folder` reads images and masks from disk."""
+    kind: Literal["simulated", "folder", "cardiac phantoms", "abdominal phantoms"] = "folder"
+    """`simulated` and the phantoms are made on the spot (B-mode images with lesions; seven cardiac views; eleven
+    abdominal categories); `folder` reads images from disk."""
+    learn: Literal["masks", "labels"] = "masks"
+    """`masks` outlines structures (segmentation), `labels` tells classes of images apart (classification)."""
+    label: str = "label"
+    """Manifest column that names the class (`learn: labels`)."""
+    square: bool = False
+    """Cut the largest central square out before resizing (`learn: labels`); else whole images are resized."""
+    crop: dict[str, int] = field(default_factory=dict)
+    """Central square that is cut out before resizing, its side in source pixels by scanner: `{Philips: 600, Toshiba:
+    372}` (`learn: labels`)."""
     folder: str | None = None
     """Folder with the images (see `whichlayers check`); `--data` on the command line takes its place."""
     name: str | None = None
     """Name shown on pages; the folder's name, or SUS for simulated images, where left out."""
     images: int = 85
-    """Number of simulated images; the paper uses 85."""
+    """Number of made images; the paper uses 85."""
     seed: int = 0
-    """Seed of the simulated images."""
-    scanner: Literal["A", "B"] = "A"
-    """Simulated scanner: A is the linear array of the paper's SUS, B another one."""
+    """Seed of the made images."""
+    scanner: Literal["A", "B", "A and B"] = "A"
+    """Simulated scanner: A is the linear array of the paper's SUS, B another one; phantoms also through both."""
     mask: tuple[str, ...] = ("mask",)
     """Manifest columns whose masks are learned: one, or several structures as `[mask, mask_vessel]` (softmax)."""
     where: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -69,8 +82,18 @@ class StartSettings:
 
     name: str | None = None
     """Name shown where a study compares several; made from the kind where left out."""
-    kind: Literal["natural-like images", "simulated ultrasound", "folder", "file"] = "natural-like images"
-    """Pre-train on natural-like or ultrasound images made on the spot, on a folder of images, or load a file."""
+    kind: Literal[
+        "natural-like images",
+        "formula-driven images",
+        "simulated ultrasound",
+        "cardiac phantoms",
+        "abdominal phantoms",
+        "folder",
+        "file",
+        "library",
+    ] = "natural-like images"
+    """Pre-train on images made on the spot (natural-like images or simulated ultrasound with masks; formula-driven
+    images or phantoms with classes) or on a folder of images, load a file, or torchvision's or timm's weights."""
     folder: str | None = None
     """Folder of images with masks to pre-train on (kind `folder`); the study's own folder where `where` is given."""
     where: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -78,11 +101,13 @@ class StartSettings:
     mask: tuple[str, ...] = ("mask",)
     """Manifest columns of that folder whose masks are learned."""
     scanner: Literal["A", "B"] = "A"
-    """Simulated scanner (kind `simulated ultrasound`)."""
+    """Simulated scanner (kinds `simulated ultrasound` and phantoms)."""
     file: str | None = None
-    """Safetensors file with the network's weights (kind `file`)."""
+    """File with the network's weights (kind `file`): safetensors, or for classes also a PyTorch state dict."""
     images: int = 3500
-    """Number of made images, held-out ones included (kinds `natural-like images` and `simulated ultrasound`)."""
+    """Number of made images, held-out ones included."""
+    classes: int = 50
+    """Classes of formula-driven images."""
     seed: int = 0
     """Seed of the made images and of the pre-training."""
     batches: int = 3500
@@ -121,8 +146,12 @@ class FoldSettings:
 class SplitSettings:
     """How images are shared out."""
 
-    by: Literal["auto", "group", "image"] = "auto"
-    """`group` keeps a group (patient, study, clip) on one side; `auto` does so where the data name groups."""
+    by: Literal["auto", "group", "image", "given"] = "auto"
+    """`group` keeps a group (patient, study, clip) on one side; `auto` does so where the data name groups; `given`
+    takes training and test images from the manifest's column `split`, and fractions in percent of the given
+    training set."""
+    validation: float = 20.0
+    """Part of the pool that validates, in percent; 0 trains for fixed iterations without validation."""
     seed: int = 0
     """Seed of the folds."""
     new_folds: bool = False
@@ -151,6 +180,29 @@ class TrainingSettings:
     """Epochs without a lower validation loss after which training stops; the best weights are restored."""
     max_epochs: int = 200
     """Epochs at most. A training that has not stopped by 200 has failed, as in the paper; a lower cap only cuts it."""
+    iterations: int | None = None
+    """Optimiser steps in all, without early stopping, the last weights kept (Cheng and Malhi 2017); `null` stops
+    early."""
+    optimiser: Literal["adam", "sgd"] = "adam"
+    """`adam`, or `sgd` with `momentum` and `weight_decay`."""
+    momentum: float = 0.9
+    """Of `sgd`."""
+    weight_decay: float = 0.0
+    """L2 penalty on the weights that learn; 5e-4 is usual for Caffe."""
+    unit_rates: dict[str, float] = field(default_factory=dict)
+    """Factors on the learning rate of single units: `{fc8: 10}`."""
+    rates_for_batch: int | None = None
+    """Batch size that learning rates and `iterations` are meant for: with batches an eighth of it, rates are an eighth
+    and iterations eight times as many (Cheng and Malhi 2017)."""
+    crop: int | None = None
+    """Side of the part of the image that the network sees, in pixels: drawn at random in training, the centre in tests;
+    `null` shows whole images."""
+    crops_kept: int = 8
+    """Random crops per image whose frozen layers are computed once and kept; 0 computes them anew in every step."""
+    subtract_mean: bool = False
+    """Subtract the training images' mean image (Cheng and Malhi 2017)."""
+    statistics: Literal["hold", "update"] = "hold"
+    """Running statistics of normalisation in frozen units: held, or updated by the new images."""
     batches_per_epoch: int | None = None
     """Optimiser steps per epoch; `null` takes those of the 80 % training part for every fraction, as in the paper."""
     augmentation: AugmentationSettings | None = field(default_factory=AugmentationSettings)

@@ -1,21 +1,22 @@
 """Fine-tune one network on one fold: a trial in, an attempt and its trained tensors out."""
 
+import json
 import math
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 
-import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from engine import augmentation, evaluation, models, segmentation
+from engine import models
 from engine.datasets import Dataset
 from engine.errors import FrozenChangedError, WeightsError
 from engine.evaluation import HeldOut
-from engine.splits import Split, full_pool_percent, make_split
+from engine.splits import Split, split_images
 from engine.strategies import (
     Network,
     begin_epoch,
@@ -25,12 +26,11 @@ from engine.strategies import (
     tensor_names,
     trained_tensors,
 )
+from engine.tasks import Work, work_of
 from engine.trial import Attempt, Epoch, State, Trial, stream_seed
 
 PAPER_CAP = 200
 """Epochs after which a training that has not stopped has failed (Amiri et al. 2020, II-D)."""
-AUGMENTED_PIXELS = 64 * 128 * 128
-"""Pixels that are augmented at once."""
 
 Report = Callable[[Epoch], None]
 
@@ -43,11 +43,14 @@ def run_trial(
     *,
     number: int = 1,
     held_out: HeldOut | None = None,
+    old_classes: Sequence[str] = (),
+    keep_embedding: Callable[[bytes], None] | None = None,
 ) -> tuple[Attempt, bytes]:
     """The attempt with all its measures, and its trained tensors as safetensors.
 
-    `report` hears every epoch. On a CPU the same trial gives the same numbers, whatever runs beside it. A trial
-    without units tests the start weights as they are.
+    `report` hears every epoch, `keep_embedding` takes what a classifier's last hidden layer says of its images.
+    `old_classes` are those that the start weights tell apart. On a CPU the same trial gives the same numbers, whatever
+    runs beside it. A trial without units tests the start weights as they are.
     Raises FrozenChangedError where a frozen unit differs after training, WeightsError where `start_weights`
     do not fit, DataError where the data cannot be split so.
     """
@@ -55,27 +58,23 @@ def run_trial(
     torch.set_num_threads(trial.threads)
     device = torch.device(trial.device)
     network = build_network(trial, start_weights).to(device).to(memory_format=torch.channels_last)
-    before = frozen_hash(network, trial.units, trial.method)
+    before = frozen_hash(network, trial.units, trial.method, trial.statistics)
     total = sum(parameter.numel() for parameter in network.parameters())
     split = split_of(trial, dataset)
-    images, masks = (
-        torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (dataset.images, dataset.masks)
-    )
-    truths = segmentation.one_mask_each(masks, trial.classes)
+    work = work_of(trial, network, dataset, split, old_classes=old_classes)
 
     epochs: list[Epoch] = []
     best_epoch, best, stopped, learned = 0, dict[str, Tensor](), True, 0
     if trial.units:
         learning = prepare(network, trial.units, trial.method, trial.rank, stream_seed(trial, "adapters"))
         learned = sum(parameter.numel() for parameter in learning)
-        epochs, best_epoch, best, stopped = _fit(trial, network, learning, images, truths, split, report)
-    after = frozen_hash(network, trial.units, trial.method)
+        epochs, best_epoch, best, stopped = _fit(trial, network, learning, work, report)
+    after = frozen_hash(network, trial.units, trial.method, trial.statistics)
     if before != after:
         raise FrozenChangedError(f"trial {trial.id[:12]} ({trial.strategy}): frozen units changed during training")
     merge(network)
     network.load_state_dict(best, strict=False)
 
-    tested, bins = evaluation.test(trial, network, images, truths, list(split.test), dataset.table)
     # A validation loss that was never a number has no best epoch: such a training diverged, and has failed.
     kept = epochs[best_epoch - 1] if best_epoch else None
     converged = not trial.units or (kept is not None and (stopped or trial.max_epochs < PAPER_CAP))
@@ -90,10 +89,11 @@ def run_trial(
         best_epoch=kept.epoch if kept else None,
         epochs_run=len(epochs),
         cut_at=None if stopped or not converged else len(epochs),
-        **evaluation.measures(tested, bins, dataset.table),
-        kept_dice=None if held_out is None else evaluation.kept_dice(trial, network, held_out),
+        **work.test(),
+        **(work.kept(held_out) if held_out is not None else {}),
         validation_loss=kept.validation_loss if kept else None,
         validation_dice=kept.validation_dice if kept else None,
+        validation_accuracy=kept.validation_accuracy if kept else None,
         trainable_parameters=learned,
         total_parameters=total,
         training_images=len(split.training) if trial.units else 0,
@@ -102,9 +102,9 @@ def run_trial(
         frozen_hash_before=before,
         frozen_hash_after=after,
         epochs=tuple(epochs),
-        test_images=tuple(tested),
-        calibration=tuple(bins),
     )
+    if keep_embedding is not None and (content := work.embedding()) is not None:
+        keep_embedding(content)
     return attempt, save({name: tensor.contiguous().cpu() for name, tensor in best.items()})
 
 
@@ -134,19 +134,24 @@ def build_network(trial: Trial, start_weights: Mapping[str, Tensor] | None) -> N
     new = {
         name
         for name in names[last_unit]
-        if trial.classes > 1 and name in start_weights and start_weights[name].shape[1:] == own[name].shape[1:]
+        if trial.task == "segmentation" and trial.classes > 1
+        and name in start_weights and start_weights[name].shape[1:] == own[name].shape[1:]
         and start_weights[name].shape != own[name].shape
     }  # fmt: skip
+    if trial.new_output:
+        new = set(names[last_unit])
+        start_weights = {name: tensor for name, tensor in start_weights.items() if name not in new}
     problems = [
         f"start weights: '{name}' is {_shape(start_weights.get(name))}; the network has {_shape(own.get(name))}"
         for name in sorted(wanted | start_weights.keys())
         if name not in new and (name not in wanted or _shape(start_weights.get(name)) != _shape(own.get(name)))
     ]
     learn = {name for own in tensor_names(network, trial.units).items() if own[0] in trial.units for name in own[1]}
+    things = "structures" if trial.task == "segmentation" else "classes"
     if new and (trial.method == "LoRA" or not new <= learn):
         problems.append(
-            f"'{trial.strategy}': the output layer for {trial.classes} structures is new and must learn; "
-            f"choose strategies that train block {last_unit}, or start weights for the same structures"
+            f"'{trial.strategy}': the output layer for {trial.classes} {things} is new and must learn; "
+            f"choose strategies that train {last_unit}, or start weights for the same {things}"
         )
     if problems:
         raise WeightsError(problems)
@@ -163,88 +168,104 @@ def split_of(trial: Trial, dataset: Dataset) -> Split:
 
     Of a trial without fine-tuning (fraction 0) only the test images count.
     """
-    return make_split(
+    return split_images(
         images=len(dataset.images),
         groups=dataset.groups_for_splits(trial.split_by),
+        by=trial.split_by,
+        given=list(dataset.table["split"]),
         of=trial.folds,
         fold=trial.fold,
-        fraction=trial.fraction or full_pool_percent(trial.folds),
+        fraction=trial.fraction,
         seed=trial.split_seed,
+        validation=trial.validation,
     )
 
 
 def _fit(
-    trial: Trial,
-    network: Network,
-    learning: list[nn.Parameter],
-    images: Tensor,
-    truths: Tensor,
-    split: Split,
-    report: Report | None,
+    trial: Trial, network: Network, learning: list[nn.Parameter], work: Work, report: Report | None
 ) -> tuple[list[Epoch], int, dict[str, Tensor], bool]:
     """Epochs, the best one by validation loss, its tensors, and whether training stopped by itself.
 
-    The best epoch is 0, and the tensors are the last ones, where the validation loss never was a number.
+    The best epoch is 0, and the tensors are the last ones, where the validation loss never was a number. With fixed
+    iterations the last epoch counts, unless its loss is no number.
     """
-    optimiser = torch.optim.Adam(learning, lr=trial.learning_rate, fused=True)
-    validation = torch.tensor(split.validation, device=images.device)
-    batches = _batches(trial, images, truths, torch.tensor(split.training, device=images.device))
+    optimiser = _optimiser(trial, network, learning)
+    batches = work.batches()
     epochs: list[Epoch] = []
     best_loss, best_epoch, best, stopped = math.inf, 0, dict[str, Tensor](), False
-    with torch.random.fork_rng(devices=[images.device] if images.device.type == "cuda" else []):
+    device = torch.device(trial.device)
+    left = trial.iterations or trial.max_epochs * trial.batches_per_epoch
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream_seed(trial, "dropout"))
-        for number in range(1, trial.max_epochs + 1):
+        for number in count(1):
             clock = time.perf_counter()
-            begin_epoch(network, trial.units, method=trial.method, epoch=number, every=trial.unfreeze_every)
-            total = torch.zeros((), device=images.device)
-            for _ in range(trial.batches_per_epoch):
-                inputs, truth = next(batches)
-                loss = segmentation.loss(evaluation.logits(trial, network, inputs), truth)
-                optimiser.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss)
-                optimiser.step()
+            begin_epoch(
+                network,
+                trial.units,
+                method=trial.method,
+                epoch=number,
+                every=trial.unfreeze_every,
+                statistics=trial.statistics,
+            )
+            total, steps = torch.zeros((), device=device), min(left, trial.batches_per_epoch)
+            for _ in range(steps):
+                loss = work.loss(*next(batches))
+                if optimiser is not None:
+                    optimiser.zero_grad(set_to_none=True)
+                    torch.autograd.backward(loss)
+                    optimiser.step()
                 total += loss.detach()
-            loss_now, dice_now = evaluation.validate(trial, network, images, truths, validation)
+            left -= steps
+            score = work.validate()
             epoch = Epoch(
                 epoch=number,
-                training_loss=total.item() / trial.batches_per_epoch,
-                validation_loss=loss_now,
-                validation_dice=dice_now,
+                training_loss=total.item() / steps,
+                validation_loss=score.loss,
+                validation_dice=score.dice,
+                validation_accuracy=score.accuracy,
+                test_accuracy=score.test_accuracy,
                 seconds=time.perf_counter() - clock,
             )
             epochs.append(epoch)
-            if loss_now < best_loss:
-                best_loss, best_epoch, best = loss_now, number, trained_tensors(network, trial.units)
+            if not trial.iterations and score.loss is not None and score.loss < best_loss:
+                best_loss, best_epoch, best = (
+                    score.loss,
+                    number,
+                    trained_tensors(network, trial.units, trial.statistics),
+                )
             if report is not None:
                 report(epoch)
             # Patience begins anew when the last unit begins to learn.
             since = max(best_epoch, _all_learn_from(trial) - 1)
-            if stopped := number - since >= trial.patience:
+            stopped = number - since >= trial.patience and not trial.iterations
+            if stopped or not left:
                 break
-    return epochs, best_epoch, best or trained_tensors(network, trial.units), stopped
+    if trial.iterations and math.isfinite(epochs[-1].training_loss):
+        best_epoch, stopped = len(epochs), True
+    return epochs, best_epoch, best or trained_tensors(network, trial.units, trial.statistics), stopped
+
+
+def _optimiser(trial: Trial, network: Network, learning: list[nn.Parameter]) -> torch.optim.Optimizer | None:
+    """Adam or SGD over what learns, with the rate of each unit; None where only statistics move."""
+    if not learning:
+        return None
+    factors: dict[str, float] = json.loads(trial.unit_rates) if trial.unit_rates else {}
+    factor_of = {
+        name: factors.get(unit, 1.0) for unit, names in tensor_names(network, trial.units).items() for name in names
+    }
+    groups: dict[float, list[nn.Parameter]] = {}
+    learns = {id(parameter) for parameter in learning}
+    for name, parameter in network.named_parameters():
+        if id(parameter) in learns:
+            groups.setdefault(factor_of.get(name, 1.0), []).append(parameter)
+    parameters = [{"params": those, "lr": trial.learning_rate * factor} for factor, those in groups.items()]
+    if trial.optimiser == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=trial.learning_rate, momentum=trial.momentum, weight_decay=trial.weight_decay, fused=True
+        )
+    return torch.optim.Adam(parameters, lr=trial.learning_rate, weight_decay=trial.weight_decay, fused=True)
 
 
 def _all_learn_from(trial: Trial) -> int:
     """The epoch, from 1, in which the last unit begins to learn."""
     return 1 + (len(trial.units) - 1) * trial.unfreeze_every if trial.method == "gradual unfreezing" else 1
-
-
-def _batches(trial: Trial, images: Tensor, truths: Tensor, training: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless augmented batches. Every image comes once before any comes again; augmented many at a time."""
-    order = np.random.default_rng(stream_seed(trial, "batches"))
-    changes = np.random.default_rng(stream_seed(trial, "augmentation"))
-    augments = bool(trial.shift or trial.zoom or trial.flip)
-    side = images.shape[-1]
-    together = max(1, AUGMENTED_PIXELS // (side * side) // trial.batch_size) * trial.batch_size
-    waiting = np.empty(0, dtype=np.int64)
-    while True:
-        while len(waiting) < together:
-            waiting = np.concatenate((waiting, order.permutation(len(training))))
-        now, waiting = waiting[:together], waiting[together:]
-        chosen = training[torch.from_numpy(now).to(training.device)]
-        if augments:
-            maps = augmentation.draw(changes, together, shift=trial.shift, zoom=trial.zoom, flip=trial.flip)
-            inputs, truth = augmentation.apply(maps, images[chosen], truths[chosen])
-        else:
-            inputs, truth = augmentation.plain(images[chosen], truths[chosen])
-        yield from zip(torch.split(inputs, trial.batch_size), torch.split(truth, trial.batch_size), strict=True)

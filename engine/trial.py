@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 from engine.architectures import Method
 
-RESULT_REVISION = 2
+RESULT_REVISION = 3
 """Raised when a change of the code changes the numbers of a trial; older results are then run again."""
 
 AS_PRETRAINED = "as pre-trained"
 """Strategy of the trials that test start weights without fine-tuning; they have no units and fraction 0."""
 
+Task = Literal["segmentation", "classification"]
 State = Literal["completed", "not_converged", "stopped_early", "error", "cancelled"]
 CLOSED: tuple[State, ...] = ("completed", "not_converged")
 """States after which a trial is not run again."""
@@ -24,7 +25,7 @@ class Trial:
 
     data: str
     """SHA-256 of the decoded images and masks."""
-    split_by: Literal["group", "image"]
+    split_by: Literal["group", "image", "given"]
     split_seed: int
     folds: int
     fold: int
@@ -63,13 +64,34 @@ class Trial:
     unfreeze_every: int = 0
     """Epochs between two units that begin to learn (gradual unfreezing), else 0."""
     classes: int = 1
-    """Structures that are learned: one with a sigmoid, several with a softmax over background and structures."""
+    """Structures that are learned: one with a sigmoid, several with a softmax over background and structures. Of a
+    classification the number of classes."""
     encoder: str = ""
     """Name of the encoder of a network of segmentation-models-pytorch, else ""."""
     unit_modules: str = ""
     """Units of a user's own network as JSON: names with the modules of each; "" where the network says them itself."""
     code: str = ""
     """SHA-256 of the source of a user's own network, else ""."""
+    geometry: str = ""
+    """SHA-256 of pixel sizes and source sizes, which distances in mm depend on; "" where no distance is measured."""
+    task: Task = "segmentation"
+    validation: float = 20.0
+    """Part of the pool that validates, percent."""
+    iterations: int = 0
+    """Optimiser steps in all, without early stopping; 0 stops early."""
+    optimiser: Literal["adam", "sgd"] = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    unit_rates: str = ""
+    """Factors on the rate of single units as JSON, or ""."""
+    crop: int = 0
+    """Side of the part of an image that the network sees; 0 is the whole image."""
+    crops_kept: int = 0
+    """Random crops of each image whose frozen layers are computed once; 0 computes them in every step."""
+    subtract_mean: bool = False
+    statistics: Literal["hold", "update"] = "hold"
+    new_output: bool = False
+    """The start weights tell other classes apart, so that the output layer begins at random."""
 
     @property
     def id(self) -> str:
@@ -95,11 +117,16 @@ class Epoch:
     epoch: int
     """Counted from 1."""
     training_loss: float
-    """Binary cross entropy, mean over the epoch's batches."""
-    validation_loss: float
-    validation_dice: float
+    """Cross entropy, mean over the epoch's batches."""
+    validation_loss: float | None
+    """None where nothing validates."""
+    validation_dice: float | None
     seconds: float
     """Wall time of training and validation of this epoch."""
+    validation_accuracy: float | None = None
+    """Of a classification."""
+    test_accuracy: float | None = None
+    """Where iterations are fixed: drawn as the paper drew it, and never used to choose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +140,12 @@ class TestImage:
     index: int
     """Place in the data set's arrays."""
     group: str
-    dice: float
-    iou: float
-    empty_truth: bool
-    predicted_pixels: int
-    predicted_mask: bytes
+    dice: float | None = None
+    """None of a classification, as `iou`."""
+    iou: float | None = None
+    empty_truth: bool = False
+    predicted_pixels: int = 0
+    predicted_mask: bytes = b""
     """Bits of the predicted mask, row by row, as `numpy.packbits` writes them; square of side image_size.
 
     Of several structures, one mask after the other.
@@ -126,6 +154,17 @@ class TestImage:
     """95 % Hausdorff distance of the outlines, in the attempt's `hd95_unit`; None where a mask is empty."""
     class_dice: tuple[float | None, ...] = ()
     """Dice of each structure where there are several, None for one that is absent from the truth."""
+    label: str = ""
+    """True class, of a classification."""
+    predicted: str = ""
+    """The most probable class."""
+    scanner: str = ""
+    accuracy: float | None = None
+    """1 where the most probable class is the true one, else 0."""
+    top2: float | None = None
+    """1 where the true class is among the two most probable ones, else 0."""
+    probabilities: tuple[float, ...] = ()
+    """Of each class, in the study's order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +211,20 @@ class Attempt:
     """Test images with a structure in which nothing was predicted: no distance, so they are counted instead."""
     kept_dice: float | None = None
     """Dice on the start weights' own held-out images after fine-tuning: what is left of the old task."""
+    accuracy: float | None = None
+    """Part of the test images whose most probable class is the true one (classification; not Dice then)."""
+    top2: float | None = None
+    """Part of the test images whose true class is among the two most probable ones."""
+    balanced_accuracy: float | None = None
+    """Mean over the classes in the test set of the part that is right."""
+    training_accuracy: float | None = None
+    """Accuracy on the training images, seen as test images are."""
+    kept_accuracy: float | None = None
+    """Accuracy on the start weights' own held-out images after fine-tuning, where the classes are the same."""
+    seconds_per_image: float | None = None
+    """Wall time of testing one image, of many at once."""
+    validation_accuracy: float | None = None
+    """At the best epoch."""
     validation_loss: float | None = None
     """At the best epoch."""
     validation_dice: float | None = None

@@ -14,18 +14,21 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("engine", "dashboard", "whichlayers")
 LEVELS = [
     {"errors"},
-    {"architectures", "study_settings", "trial", "images", "metrics", "simulator", "natural_images", "circumference"},
-    {"published", "significance", "splits", "datasets", "models", "augmentation", "config", "hardware", "progress"},
+    {"architectures", "study_settings", "trial", "images", "metrics", "simulator", "natural_images", "circumference",
+     "formula_images"},
+    {"published", "significance", "splits", "datasets", "models", "augmentation", "config", "hardware", "progress",
+     "phantoms"},
     {"strategies", "store", "segmentation", "evaluation", "pretraining"},
-    {"training", "inference", "features"},
-    {"study", "rates"},
+    {"tasks"},
+    {"training", "inference", "features", "class_pretraining", "embeddings"},
+    {"study", "rates", "reader_study"},
     {"preparation"},
     {"search"},
-]
+]  # fmt: skip
 """Rooms of the engine, from those that import nothing to the one that may import all. Rooms of one level may
 import each other where they do not go round in a circle."""
 WITH_TORCH = {"models", "strategies", "augmentation", "segmentation", "evaluation", "pretraining"}
-WITH_TORCH |= {"training", "inference", "features", "preparation", "search"}
+WITH_TORCH |= {"tasks", "class_pretraining", "training", "inference", "features", "preparation", "search"}
 MODULES = sorted(
     path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "__pycache__" not in path.parts
 )

@@ -22,7 +22,7 @@ def test_counts_and_eta_follow_the_trials() -> None:
     assert said[-1]["eta_seconds"] == 20.0  # one of three done in 10 s
     progress.epoch(trials[2], 3, 0.8)  # all its three epochs
     assert said[-1]["eta_seconds"] == 5.0
-    assert said[-1]["running"][0]["validation_dice"] == 0.8
+    assert said[-1]["running"][0]["validation"] == 0.8
     progress.end(trials[2], "error")
     assert (said[-1]["closed"], said[-1]["failed"]) == (2, 1)
     progress.finish("finished")

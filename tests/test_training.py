@@ -1,5 +1,6 @@
 """One network, fine-tuned on one fold."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,11 @@ from engine.datasets import Dataset, make_dataset
 from engine.errors import FrozenChangedError, WeightsError
 from engine.evaluation import HeldOut
 from engine.models import UNet
+from engine.splits import Split
 from engine.strategies import hash_of_tensors, tensor_names
+from engine.tasks import Segmentation
 from engine.training import run_trial
-from engine.trial import Attempt
+from engine.trial import Attempt, Trial
 from tests.made import discs, trial
 
 
@@ -151,22 +154,21 @@ def test_a_frozen_unit_that_changes_fails_the_trial(
         run_trial(trial("block 9"), discs(), start)
 
 
+def batches_of(planned: Trial, data: Dataset, training: range) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    split = Split(training=tuple(training), validation=(), test=(), by="image", validation_by="image", note="")
+    return Segmentation(planned, UNet(2), data, split, torch.device("cpu")).batches()
+
+
 def test_all_strategies_of_a_fold_see_the_same_batches() -> None:
-    data = discs()
-    images, masks = torch.from_numpy(data.images), torch.from_numpy(data.masks)[:, None]
-    chosen = torch.arange(13)
-    first = training._batches(trial("contracting"), images, masks, chosen)
-    second = training._batches(trial("block 9", learning_rate=0.5), images, masks, chosen)
+    first = batches_of(trial("contracting"), discs(), range(13))
+    second = batches_of(trial("block 9", learning_rate=0.5), discs(), range(13))
     for _ in range(10):
         for one, other in zip(next(first), next(second), strict=True):
             assert torch.equal(one, other)
 
 
 def test_every_image_comes_once_before_any_comes_again() -> None:
-    data = discs(7)
-    images, masks = torch.from_numpy(data.images), torch.from_numpy(data.masks)[:, None]
-    plain = trial(shift=0.0, zoom=0.0, flip=False, batch_size=1)
-    batches = training._batches(plain, images, masks, torch.arange(7))
+    batches = batches_of(trial(shift=0.0, zoom=0.0, flip=False, batch_size=1), discs(7), range(7))
     for _ in range(3):
         seen = {next(batches)[0].numpy().tobytes() for _ in range(7)}
         assert len(seen) == 7

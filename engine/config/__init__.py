@@ -24,7 +24,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from engine.config.checks import Mistake, check, default_strategies, has_known_units, parse, parsed_strategies
+from engine.config.checks import check, default_strategies, has_known_units, parse, parsed_strategies
+from engine.config.class_checks import fill_defaults
+from engine.config.mistakes import Mistake
 from engine.config.reading import OFF_WORDS, ON_WORDS, Key, Reading, wrong_type
 from engine.config.reference import Field, describe, settings_markdown
 from engine.errors import StudyFileError
@@ -61,6 +63,7 @@ def loads(text: str, source: str = "study file") -> Study:
     Raises StudyFileError with one line per mistake, in the order of the lines.
     """
     reading = Reading(text, source, Study)
+    fill_defaults(reading.tree)
     named = "name" in reading.tree or ("name",) in reading.failed
     study = _typed(reading, Path(source).stem)
     if not _touches(reading.failed, ("folds",)) and "run" not in (reading.tree.get("folds") or {}):

@@ -1,40 +1,31 @@
 """What a study must satisfy beyond the types of its fields. Pure; needs no torch."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
 
-from engine.architectures import STRATEGIES, UNITS, Strategy, parse_strategy
+from engine.architectures import CLASSIFIERS, STRATEGIES, UNITS, Strategy, parse_strategy
+from engine.config.class_checks import task_checks, training_checks
+from engine.config.mistakes import Mistake, at_least, between, non_negative_seed, unique, unused
 from engine.config.reading import Key, dotted
 from engine.errors import StrategyError
-from engine.splits import FULL_POOL_TOLERANCE, full_pool_percent
+from engine.splits import full_pool_percent
+from engine.splits.pool import FULL_POOL_TOLERANCE
 from engine.study_settings import Study, start_name
 
 OWN_NETWORK = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}", re.ASCII)
 LARGEST_WIDTH = 256
-LARGEST_SEED = 2**63 - 1
-"""What a table of results holds as a whole number."""
 IMAGE_SIZE_STEP = 16
 """The U-Net halves its input four times."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mistake:
-    """One thing that a study says and cannot mean."""
-
-    key: Key
-    text: str
-    needs: tuple[Key, ...] = ()
-    """Other keys that the check looked at; where one of them is wrong itself, this mistake may not be one."""
-
-
 def check(study: Study) -> list[Mistake]:
     """Every mistake of `study`, in the order of its fields; empty where it can be planned."""
-    checks = (_name, _model, _data, _start_weights, _encoder, _axes, _folds, _training, _gradual)
+    checks = (
+        _name, _model, _data, _start_weights, _encoder, _axes, _folds, _training, _gradual, task_checks, training_checks
+    )  # fmt: skip
     return [mistake for part in checks for mistake in part(study)]
 
 
@@ -78,7 +69,8 @@ def _model(study: Study) -> Iterator[Mistake]:
         hint = f"did you mean '{near[0]}'? " if near else ""
         yield Mistake(
             key=("model", "name"),
-            text=f"'model.name' is '{name}'; {hint}expected 'unet', or 'package.module:build' for your own network",
+            text=f"'model.name' is '{name}'; {hint}expected one of {', '.join(UNITS)}, or 'package.module:build' for "
+            "your own network",
         )
     if units and name in UNITS:
         yield Mistake(
@@ -86,9 +78,11 @@ def _model(study: Study) -> Iterator[Mistake]:
             text=f"'model.units' has no use with '{name}', whose units are known; remove it",
             needs=(("model", "name"),),
         )
-    yield from _between(("model", "width"), study.model.width, 1, LARGEST_WIDTH)
+    yield from between(("model", "width"), study.model.width, 1, LARGEST_WIDTH)
     size = study.model.image_size
-    if not 32 <= size <= 2048 or size % IMAGE_SIZE_STEP:
+    if name in CLASSIFIERS:
+        yield from between(("model", "image_size"), size, 32, 1024)
+    elif not 32 <= size <= 2048 or size % IMAGE_SIZE_STEP:
         nearest = min(2048, max(32, (size + IMAGE_SIZE_STEP // 2) // IMAGE_SIZE_STEP * IMAGE_SIZE_STEP))
         yield Mistake(
             key=("model", "image_size"),
@@ -98,7 +92,7 @@ def _model(study: Study) -> Iterator[Mistake]:
 
 def _data(study: Study) -> Iterator[Mistake]:
     data = study.data
-    if data.kind == "simulated":
+    if data.kind != "folder":
         least = max(2, study.folds.of)
         if data.images < least:
             yield Mistake(
@@ -106,24 +100,25 @@ def _data(study: Study) -> Iterator[Mistake]:
                 text=f"'data.images' is {data.images}; expected {least} or more, one per fold",
                 needs=(("folds", "of"),),
             )
+    if data.kind == "simulated":
         if data.folder is not None:
-            yield _unused(("data",), "folder", "simulated", "folder")
+            yield unused(("data",), "folder", "simulated", "folder")
         if data.where:
-            yield _unused(("data",), "where", "simulated", "folder")
+            yield unused(("data",), "where", "simulated", "folder")
         if data.mask != ("mask",):
-            yield _unused(("data",), "mask", "simulated", "folder")
-    yield from _seed(("data", "seed"), data.seed)
+            yield unused(("data",), "mask", "simulated", "folder")
+    yield from non_negative_seed(("data", "seed"), data.seed)
     yield from _columns(("data",), data.mask, data.where)
 
 
 def _columns(section: Key, mask: Sequence[str], where: Mapping[str, Sequence[str]]) -> Iterator[Mistake]:
-    yield from _unique((*section, "mask"), mask)
+    yield from unique((*section, "mask"), mask)
     for place, column in enumerate(mask):
         if not column.strip():
             key = (*section, "mask", place)
             yield Mistake(key=key, text=f"'{dotted(key)}' is empty; expected the name of a manifest column")
     for column, values in where.items():
-        yield from _unique((*section, "where", column), values)
+        yield from unique((*section, "where", column), values)
 
 
 def _start_weights(study: Study) -> Iterator[Mistake]:
@@ -141,14 +136,14 @@ def _start_weights(study: Study) -> Iterator[Mistake]:
                     needs=((*section, needed), (*section, "where")),
                 )
             if start.kind != needed and given is not None:
-                yield _unused(section, needed, start.kind, needed)
+                yield unused(section, needed, start.kind, needed)
         if start.where and start.kind != "folder":
-            yield _unused(section, "where", start.kind, "folder")
+            yield unused(section, "where", start.kind, "folder")
         yield from _columns(section, start.mask, start.where)
-        yield from _at_least((*section, "images"), start.images, 10)
-        yield from _seed((*section, "seed"), start.seed)
-        yield from _at_least((*section, "batches"), start.batches, 1)
-        yield from _at_least((*section, "batch_size"), start.batch_size, 1)
+        yield from at_least((*section, "images"), start.images, 10)
+        yield from non_negative_seed((*section, "seed"), start.seed)
+        yield from at_least((*section, "batches"), start.batches, 1)
+        yield from at_least((*section, "batch_size"), start.batch_size, 1)
         name = start_name(start)
         if name in first:
             yield Mistake(
@@ -174,8 +169,8 @@ def _encoder(study: Study) -> Iterator[Mistake]:
 def _axes(study: Study) -> Iterator[Mistake]:
     yield from _strategies(study)
     of = study.folds.of
-    largest = full_pool_percent(of) if of >= 2 else 100.0
-    yield from _unique(("fractions",), study.fractions)
+    largest = full_pool_percent(of) if of >= 2 and study.split.by != "given" else 100.0
+    yield from unique(("fractions",), study.fractions)
     for place, fraction in enumerate(study.fractions):
         if not 0 < fraction <= largest + FULL_POOL_TOLERANCE:
             yield Mistake(
@@ -184,7 +179,7 @@ def _axes(study: Study) -> Iterator[Mistake]:
                 f"{largest:.4g}: with {of} folds the rest is the test fold",
                 needs=(("folds", "of"),),
             )
-    yield from _unique(("learning_rates",), study.learning_rates)
+    yield from unique(("learning_rates",), study.learning_rates)
     for place, rate in enumerate(study.learning_rates):
         if not (rate > 0 and isfinite(rate)):
             yield Mistake(
@@ -192,9 +187,9 @@ def _axes(study: Study) -> Iterator[Mistake]:
                 text=f"'learning_rates' has {rate:g}; expected a number above 0, such as 1e-4",
             )
     yield from _rate_search(study)
-    yield from _unique(("seeds",), study.seeds)
+    yield from unique(("seeds",), study.seeds)
     for place, seed in enumerate(study.seeds):
-        yield from _seed(("seeds", place), seed)
+        yield from non_negative_seed(("seeds", place), seed)
 
 
 def _rate_search(study: Study) -> Iterator[Mistake]:
@@ -214,7 +209,7 @@ def _rate_search(study: Study) -> Iterator[Mistake]:
             "'learning_rates', which are tried first",
             needs=(("learning_rates",),),
         )
-    yield from _seed(("rate_search", "seed"), search.seed)
+    yield from non_negative_seed(("rate_search", "seed"), search.seed)
 
 
 def _strategies(study: Study) -> Iterator[Mistake]:
@@ -256,8 +251,8 @@ def _as_list(text: str, study: Study) -> str | None:
 
 def _folds(study: Study) -> Iterator[Mistake]:
     of, run = study.folds.of, study.folds.run
-    yield from _between(("folds", "of"), of, 2, 1000)
-    yield from _unique(("folds", "run"), run)
+    yield from between(("folds", "of"), of, 1 if study.split.by == "given" else 2, 1000)
+    yield from unique(("folds", "run"), run)
     for place, fold in enumerate(run):
         if not 0 <= fold < of:
             yield Mistake(
@@ -265,25 +260,25 @@ def _folds(study: Study) -> Iterator[Mistake]:
                 text=f"'folds.run' has {fold}; expected 0 to {of - 1}: folds are counted from 0, and there are {of}",
                 needs=(("folds", "of"),),
             )
-    yield from _seed(("split", "seed"), study.split.seed)
+    yield from non_negative_seed(("split", "seed"), study.split.seed)
 
 
 def _training(study: Study) -> Iterator[Mistake]:
     training, resources = study.training, study.resources
-    yield from _at_least(("training", "batch_size"), training.batch_size, 1)
-    yield from _at_least(("training", "patience"), training.patience, 1)
-    yield from _between(("training", "max_epochs"), training.max_epochs, 1, 200)
-    yield from _at_least(("training", "unfreeze_every"), training.unfreeze_every, 1)
+    yield from at_least(("training", "batch_size"), training.batch_size, 1)
+    yield from at_least(("training", "patience"), training.patience, 1)
+    yield from between(("training", "max_epochs"), training.max_epochs, 1, 200)
+    yield from at_least(("training", "unfreeze_every"), training.unfreeze_every, 1)
     if training.batches_per_epoch is not None:
-        yield from _at_least(("training", "batches_per_epoch"), training.batches_per_epoch, 1)
+        yield from at_least(("training", "batches_per_epoch"), training.batches_per_epoch, 1)
     if training.augmentation is not None:
         for name in ("shift", "zoom"):
             value = getattr(training.augmentation, name)
-            yield from _between(("training", "augmentation", name), value, 0, 0.5)
+            yield from between(("training", "augmentation", name), value, 0, 0.5)
     if resources.cpu is not None:
-        yield from _at_least(("resources", "cpu"), resources.cpu, 1)
+        yield from at_least(("resources", "cpu"), resources.cpu, 1)
     if resources.at_once is not None:
-        yield from _at_least(("resources", "at_once"), resources.at_once, 1)
+        yield from at_least(("resources", "at_once"), resources.at_once, 1)
     gpu = resources.gpu
     if gpu is not None and not (0 <= gpu <= 1 or (isfinite(gpu) and gpu > 1 and gpu == int(gpu))):
         yield Mistake(
@@ -305,42 +300,3 @@ def _gradual(study: Study) -> Iterator[Mistake]:
             f"{last}, after 'training.max_epochs' {training.max_epochs}; {remedy}",
             needs=(("training", "max_epochs"), ("strategies",)),
         )
-
-
-def _unused(section: Key, name: str, kind: str, other: str) -> Mistake:
-    shown = dotted(section)
-    return Mistake(
-        key=(*section, name),
-        text=f"'{shown}.{name}' has no use while '{shown}.kind' is '{kind}'; remove it, or write 'kind: {other}'",
-        needs=((*section, "kind"),),
-    )
-
-
-def _at_least(key: Key, value: int, least: int) -> Iterator[Mistake]:
-    if value < least:
-        verb = "has" if isinstance(key[-1], int) else "is"
-        yield Mistake(key=key, text=f"'{dotted(key)}' {verb} {_shown(value)}; expected {least} or more")
-
-
-def _seed(key: Key, value: int) -> Iterator[Mistake]:
-    yield from _at_least(key, value, 0)
-    if value > LARGEST_SEED:
-        yield Mistake(key=key, text=f"'{dotted(key)}' is {value}; expected {LARGEST_SEED} at most")
-
-
-def _between(key: Key, value: float | int, least: float | int, most: float | int) -> Iterator[Mistake]:
-    if not least <= value <= most:
-        yield Mistake(key=key, text=f"'{dotted(key)}' is {_shown(value)}; expected {_shown(least)} to {_shown(most)}")
-
-
-def _unique(key: Key, values: Sequence[object]) -> Iterator[Mistake]:
-    if not values:
-        yield Mistake(key=key, text=f"'{dotted(key)}' is an empty list; expected one value at least")
-    for value, count in Counter(values).items():
-        if count > 1:
-            place = len(values) - 1 - list(reversed(values)).index(value)
-            yield Mistake(key=(*key, place), text=f"'{dotted(key)}' has {_shown(value)} {count} times; keep it once")
-
-
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

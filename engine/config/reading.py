@@ -123,7 +123,7 @@ class Reading:
         if get_origin(inner) is tuple:
             return self._list(node, key, word)
         if get_origin(inner) is dict:
-            return self._dictionary(node, key, word)
+            return self._dictionary(node, inner, key, word)
         if not isinstance(node, ScalarNode):
             found = "a list" if isinstance(node, SequenceNode) else "a section"
             return self.problem(key, f"'{dotted(key)}' is {found}; expected {expected(inner)}")
@@ -189,23 +189,29 @@ class Reading:
                     self.problem(key, f"'{dotted(key)}' has {text}: {advice}", _line(item))
                     return
 
-    def _dictionary(self, node: Node, key: Key, word: str | None) -> Any:
-        """Column -> list of texts."""
+    def _dictionary(self, node: Node, hint: Any, key: Key, word: str | None) -> Any:
+        """A name (column, scanner, unit) -> list of texts, or one value."""
+        kind = get_args(hint)[1]
         if word == "":
             return {}
         if not isinstance(node, MappingNode):
-            return self.problem(key, f"'{dotted(key)}' is not a section; expected 'column: [value, value]' under it")
+            shown = "column: [value, value]" if get_origin(kind) is tuple else f"name: {expected(kind)}"
+            return self.problem(key, f"'{dotted(key)}' is not a section; expected '{shown}' under it")
         values: dict[str, Any] = {}
         for name_node, value_node in node.value:
             if not isinstance(name_node, ScalarNode):
-                return self.problem(key, f"'{dotted(key)}' has a list or section as a key; expected a column's name")
+                return self.problem(key, f"'{dotted(key)}' has a list or section as a key; expected a name")
             here = (*key, str(name_node.value))
             if here[-1] in values or here in self.failed:
                 self.problem(here, f"'{dotted(here)}' stands here twice; keep one of them", _line(name_node))
                 continue
             self.lines[here] = _line(name_node)
             plain = isinstance(value_node, ScalarNode) and value_node.style is None
-            value = self._list(value_node, here, value_node.value if plain else None)
+            value = (
+                self._list(value_node, here, value_node.value if plain else None)
+                if get_origin(kind) is tuple
+                else self._value(value_node, kind, here)
+            )
             if here not in self.failed:
                 values[str(name_node.value)] = value
         return values

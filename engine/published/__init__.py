@@ -1,34 +1,13 @@
 """The papers' tables as data, so that ours can stand beside them. Values that are missing there stay missing.
 
+Here those of Amiri et al. 2020; `pasdeloup2018` and `cheng2017` hold the others.
+
 All functions read a file of this package and give a new DataFrame; nothing is read on import. Needs no torch.
 """
 
-from dataclasses import dataclass
-from importlib.resources import files
-
 import pandas as pd
 
-
-@dataclass(frozen=True, kw_only=True)
-class Citation:
-    """Where published numbers come from."""
-
-    authors: str
-    title: str
-    journal: str
-    year: int
-    doi: str
-
-    @property
-    def short(self) -> str:
-        """`Amiri, Brooks, Rivaz 2020`."""
-        return f"{self.authors} {self.year}"
-
-    @property
-    def url(self) -> str:
-        """The DOI as a link."""
-        return f"https://doi.org/{self.doi}"
-
+from engine.published.citation import Citation, read
 
 CITATION = Citation(
     authors="Amiri, Brooks, Rivaz",
@@ -52,7 +31,7 @@ def table1() -> pd.DataFrame:
 
     Columns: dataset, size, train_percent (the pool), training, validation, test.
     """
-    return _read("table1")
+    return read("amiri2020_table1")
 
 
 def table2() -> pd.DataFrame:
@@ -61,7 +40,7 @@ def table2() -> pd.DataFrame:
     Columns: dataset, train_percent, strategy, dice_mean, dice_std (n - 1), folds, failed_folds. NaN where
     the text at hand has no value: five means of FUS 50 %. `from scratch` averages the folds that converged.
     """
-    return _read("table2")
+    return read("amiri2020_table2")
 
 
 def table3() -> pd.DataFrame:
@@ -69,7 +48,7 @@ def table3() -> pd.DataFrame:
 
     Columns: dataset, strategy, dice_mean, minutes_mean, minutes_std.
     """
-    return _read("table3")
+    return read("amiri2020_table3")
 
 
 def strategies() -> pd.DataFrame:
@@ -77,7 +56,7 @@ def strategies() -> pd.DataFrame:
 
     Columns: strategy, parameters_published, fraction_published, parameters_exact, trainable_parts.
     """
-    return _read("strategies")
+    return read("amiri2020_strategies")
 
 
 def claims() -> pd.DataFrame:
@@ -85,9 +64,4 @@ def claims() -> pd.DataFrame:
 
     Columns: claim, section, published_outcome, does_table2_agree (NaN where it cannot be told).
     """
-    return _read("claims")
-
-
-def _read(table: str) -> pd.DataFrame:
-    with files("engine.published").joinpath(f"amiri2020_{table}.csv").open(encoding="utf-8") as stream:
-        return pd.read_csv(stream)
+    return read("amiri2020_claims")

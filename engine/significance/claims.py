@@ -14,9 +14,10 @@ from engine.architectures import UNET_STRATEGIES
 from engine.errors import DataError
 from engine.significance.corrected_t import corrected_t, split_ratio
 from engine.significance.measured import measured
-from engine.significance.paired import resampled_differences
+from engine.significance.paired import in_same_folds, resampled_differences
 from engine.significance.resampling import RESAMPLES
 from engine.significance.rows import rows
+from engine.significance.unpaired import unpaired_t
 from engine.significance.verdicts import Difference, Kind, Unit, judge, told
 
 Cell = tuple[str, float, str]
@@ -105,7 +106,7 @@ def claim_table(
         claim, (those, lacking) = CLAIMS[row["claim"]], wanted[row["claim"]]
         judged = [claim.judged_at in (None, each[0][1]) for each in those]
         if claim.minutes:
-            every = [_of_minutes(each, folds, several, split_ratio(of), sum(judged)) for each in those]
+            every = [_of_minutes(each, folds, images, several, split_ratio(of), sum(judged)) for each in those]
         else:
             every = [_of_dice(each, *measures[each], several, sum(judged)) for each in those]
         deciding = [each for each, counts in zip(every, judged, strict=True) if counts]
@@ -212,19 +213,29 @@ def _of_dice(
     return _difference(place, first, second, float(row["mean_difference"]), ends, row, "Dice")
 
 
-def _of_minutes(contrast: Contrast, folds: pd.DataFrame, several: bool, ratio: float, judged: int) -> Difference:
+def _of_minutes(
+    contrast: Contrast, folds: pd.DataFrame, images: pd.DataFrame, several: bool, ratio: float, judged: int
+) -> Difference:
+    """By fold where both have the same folds, else of the two means: folds of one number are other trainings then."""
     place, first, second = _words(contrast, several)
-    sides = [
-        folds[(folds["dataset"] == dataset) & (folds["fraction"] == fraction) & (folds["strategy"] == strategy)]
-        .set_index("fold")["minutes"]
-        .astype(float)
-        for dataset, fraction, strategy in contrast
-    ]
-    values = (sides[0] - sides[1]).dropna().to_numpy(dtype=np.float64)
-    tests = [corrected_t(values, ratio=ratio, confidence=level) for level in (0.95, 0.9, 1 - 0.05 / max(1, judged))]
+    sides = [_of_cell(folds, cell).set_index("fold")["minutes"].astype(float).dropna() for cell in contrast]
+    levels = (0.95, 0.9, 1 - 0.05 / max(1, judged))
+    if in_same_folds(pd.concat([_of_cell(images, cell) for cell in contrast])):
+        values = (sides[0] - sides[1]).dropna().to_numpy(dtype=np.float64)
+        tests = [corrected_t(values, ratio=ratio, confidence=level) for level in levels]
+    else:
+        place += " (folds of their own, unpaired)"
+        own, other = (side.to_numpy(dtype=np.float64) for side in sides)
+        tests = [unpaired_t(own, other, ratio=ratio, confidence=level) for level in levels]
     ends = np.array([end for test in tests for end in (test.low, test.high)], dtype=np.float64)
     row = {"folds": tests[0].folds, "images": None, "note": tests[0].reason}
     return _difference(place, first, second, tests[0].mean, ends, row, "min")
+
+
+def _of_cell(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    dataset, fraction, strategy = cell
+    here = (table["dataset"] == dataset) & (table["fraction"] == fraction) & (table["strategy"] == strategy)
+    return table[here]
 
 
 def _difference(

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from engine.significance.corrected_t import corrected_standard_error
 from engine.significance.measured import FEWEST_FOLDS
-from engine.significance.paired import Pairs, pair, resampled_differences
+from engine.significance.paired import Pairs, pair_all, resampled_pairs
 from engine.significance.rows import rows
 
 LEVEL = 0.05
@@ -33,22 +33,22 @@ def paired_bounds(
     or ""). Resampled images do not see that trainings differ from fold to fold. So the bootstrap's bound is widened
     by the variance between folds beyond what their images explain, times 1/J + `ratio` (Nadeau & Bengio 2003), with
     Satterthwaite's degrees of freedom; and its percentile is expanded for few groups (Hesterberg 2015, The American
-    Statistician 69:371-386).
+    Statistician 69:371-386). Where every strategy has folds of its own, the reference's folds and the strategy's both
+    add their variance, with no more degrees of freedom than those of the smaller number of folds, less one (what
+    Satterthwaite's rule gives is too many in simulations), and there is no `corrected_bound`.
 
     Raises DataError as `paired.pair` does.
     """
-    table, means = resampled_differences(
-        images, [(reference, name) for name in strategies], resamples=resamples, seed=seed
-    )
-    found = rows(table.rename(columns={"second": "strategy", "mean_difference": "loss", "note": "reason"}))
+    paired = pair_all(images, [(reference, name) for name in strategies])
+    table, means = resampled_pairs(paired, resamples=resamples, seed=seed)
+    found = rows(table.rename(columns={"mean_difference": "loss", "note": "reason"}).assign(strategy=list(strategies)))
     most = max((row["folds"] for row in found), default=0)
     for row in found:
         if not row["reason"] and row["folds"] < most:
             row["reason"] = f"only {row['folds']} of {most} folds"
     level = LEVEL / max(1, sum(not row["reason"] for row in found))
-    for column, row in enumerate(found):
+    for column, (row, pairs) in enumerate(zip(found, paired, strict=True)):
         if not row["reason"]:
-            pairs = pair(images, reference, row["strategy"])
             row |= _paired_bound(row, pairs, means[:, column], ratio, level)
     return _bounds(found)
 
@@ -56,23 +56,32 @@ def paired_bounds(
 def _paired_bound(
     row: dict[str, Any], pairs: Pairs, means: Float[np.ndarray, " resample"], ratio: float, level: float
 ) -> dict[str, float]:
-    folds, units = row["folds"], row["units"]
-    by_fold = pairs.table.groupby("fold")["difference"].mean()
+    table, units = pairs.table, row["units"]
     unit = "group" if row["resampled"] == "group" else "index"
+    sides = [table] if pairs.same_folds else [table, table.assign(fold=table["other_fold"])]
+    counts = [side["fold"].nunique() for side in sides]
     image_error = float(means.std(ddof=1))
-    fold_error = corrected_standard_error(sqrt(fold_variance(pairs.table, unit)), folds, ratio)
+    fold_errors = [
+        corrected_standard_error(sqrt(fold_variance(side, unit)), count, ratio)
+        for side, count in zip(sides, counts, strict=True)
+    ]
+    fold_error = sqrt(sum(one**2 for one in fold_errors))
     error = sqrt(image_error**2 + fold_error**2)
     degrees = units - 1.0
     if error > 0:
-        degrees = error**4 / (image_error**4 / (units - 1) + fold_error**4 / (folds - 1))
+        parts = [(image_error, units), *zip(fold_errors, counts, strict=True)]
+        degrees = error**4 / sum(one**4 / (count - 1) for one, count in parts)
+    if not pairs.same_folds:
+        degrees = min(degrees, min(counts) - 1.0)
     wider = scipy.stats.t.ppf(level, degrees) / scipy.stats.t.ppf(level, units - 1)
     wider *= error / image_error if image_error > 0 else 1.0
     tail = expanded_level(level, units)
     least, most = row["loss"] + wider * (np.quantile(means, [tail, 1 - tail]) - row["loss"])
     found = {"least": least, "bound": most, "standard_error": error, "fold_error": fold_error, "degrees": degrees}
     if pairs.same_folds:
-        reach = scipy.stats.t.ppf(1 - level, folds - 1)
-        reach *= corrected_standard_error(float(by_fold.std(ddof=1)), folds, ratio)
+        by_fold = table.groupby("fold")["difference"].mean()
+        reach = scipy.stats.t.ppf(1 - level, counts[0] - 1)
+        reach *= corrected_standard_error(float(by_fold.std(ddof=1)), counts[0], ratio)
         found["corrected_bound"] = float(by_fold.mean() + reach)
     return found
 
@@ -86,12 +95,12 @@ def fold_variance(differences: pd.DataFrame, unit: str) -> float:
     """
     between = float(differences.groupby("fold")["difference"].mean().var(ddof=1))
     totals = differences.groupby(["fold", unit])["difference"].agg(["sum", "size"]).astype(np.float64)
-    within = []
-    for _, own in totals.groupby(level="fold"):
-        if len(own) > 1:
-            apart = own["sum"] - own["size"] * own["sum"].sum() / own["size"].sum()
-            within.append(len(own) / (len(own) - 1) * float((apart**2).sum()) / float(own["size"].sum()) ** 2)
-    return max(0.0, between - (float(np.mean(within)) if within else 0.0))
+    of_fold = totals.groupby(level="fold").sum()
+    apart = totals["sum"] - totals["size"] * (of_fold["sum"] / of_fold["size"]).reindex(totals.index, level="fold")
+    units = totals.groupby(level="fold").size()
+    within = units / (units - 1) * (apart**2).groupby(level="fold").sum() / of_fold["size"] ** 2
+    within = within[units > 1]
+    return max(0.0, between - (float(within.mean()) if len(within) else 0.0))
 
 
 def unpaired_bounds(

@@ -45,11 +45,23 @@ class Pairs:
     """The test images that two strategies share."""
 
     table: pd.DataFrame
-    """A row per image: fold (of the first strategy), index, group, difference (Dice of first minus second)."""
+    """A row per image: fold (of the first strategy), other_fold (of the second), index, group, difference (Dice of
+    first minus second)."""
     folds: int
     """Folds in which both were tested; where their folds differ, the smaller number."""
     same_folds: bool
     """False where every strategy has folds of its own, so that images are paired whatever their fold."""
+
+
+OWN_FOLDS = "every strategy has folds of its own, so images are paired whatever their fold"
+
+
+def in_same_folds(images: pd.DataFrame) -> bool:
+    """Whether folds may be joined by their number: no image (`index`) of these rows is in folds of two numbers.
+
+    Where a study draws other folds for every strategy and fraction, folds of one number are different images.
+    """
+    return bool(images[["index", "fold"]].drop_duplicates()["index"].is_unique)
 
 
 def pair(images: pd.DataFrame, first: str, second: str) -> Pairs:
@@ -78,27 +90,29 @@ def pair_all(images: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[Pai
 
 
 def _pair(first: str, second: str, left: pd.DataFrame, right: pd.DataFrame) -> Pairs:
-    places = left.merge(right, on="index")
     common = set(left["fold"]) & set(right["fold"])
-    same_folds = not common or bool((places["fold_x"] == places["fold_y"]).all())
+    same_folds = not common or in_same_folds(pd.concat([left, right]))
     if same_folds:
-        folds, keys = len(common), ["fold", "index"]
+        folds = len(common)
         left, right = left[left["fold"].isin(common)], right[right["fold"].isin(common)]
     else:
-        folds, keys = min(left["fold"].nunique(), right["fold"].nunique()), ["index"]
+        folds = min(left["fold"].nunique(), right["fold"].nunique())
         left, right = _over_folds(left), _over_folds(right)
-    pairs = left.merge(right[[*keys, "dice"]], on=keys, suffixes=("_first", "_second"))
+    others = right[["index", "fold", "dice"]].rename(columns={"fold": "other_fold"})
+    pairs = left.merge(others, on="index", suffixes=("_first", "_second"))
     if same_folds and not len(pairs) == len(left) == len(right):
         raise DataError(
             f"'{first}' and '{second}' share {len(pairs)} test images of {len(left)} and {len(right)} in the "
             "same folds; compare results of the same data and split"
         )
     pairs["difference"] = pairs["dice_first"] - pairs["dice_second"]
-    table = pairs[["fold", "index", "group", "difference"]].sort_values(["fold", "index"], ignore_index=True)
-    return Pairs(table=table, folds=folds, same_folds=same_folds)
+    table = pairs[["fold", "other_fold", "index", "group", "difference"]]
+    return Pairs(table=table.sort_values(["fold", "index"], ignore_index=True), folds=folds, same_folds=same_folds)
 
 
 def _over_folds(side: pd.DataFrame) -> pd.DataFrame:
+    if side["index"].is_unique:
+        return side
     return side.groupby("index", as_index=False).agg({"fold": "first", "group": "first", "dice": "mean"})
 
 
@@ -107,16 +121,17 @@ def image_differences(images: pd.DataFrame, first: str, second: str) -> pd.DataF
 
     Takes and raises as `pair`; where the strategies' folds differ, `fold` is the first's.
     """
-    return pair(images, first, second).table
+    return pair(images, first, second).table.drop(columns="other_fold")
 
 
 def paired_differences(images: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
     """A row per fold that both strategies have: fold, mean_difference (Dice of first minus second), images.
 
-    Takes and raises as `pair`; where the strategies' folds differ, `fold` is the first's.
+    No row where every strategy has folds of its own: a fold of one is no fold of the other. Takes and raises as `pair`.
     """
-    differences = image_differences(images, first, second)
-    by_fold = differences.groupby("fold", as_index=False)["difference"]
+    pairs = pair(images, first, second)
+    table = pairs.table if pairs.same_folds else pairs.table.iloc[:0]
+    by_fold = table.groupby("fold", as_index=False)["difference"]
     return by_fold.agg(["mean", "size"]).rename(columns={"mean": "mean_difference", "size": "images"})
 
 
@@ -144,7 +159,7 @@ def compare(
         interval = bootstrap_interval(values, units, confidence=confidence, resamples=resamples, seed=seed)
         note = how(confidence, units.nunique(), resampled, resamples)
     if not pairs.same_folds:
-        note += "; every strategy has folds of its own, so images are paired whatever their fold"
+        note += f"; {OWN_FOLDS}"
     return Comparison(
         first=first,
         second=second,
@@ -165,12 +180,20 @@ def resampled_differences(
 ) -> tuple[pd.DataFrame, Float[np.ndarray, "resample pair"]]:
     """A row per pair of strategies, and its mean difference in each resample; pairs of the same images share the draw.
 
-    Columns: first, second, mean_difference, folds, images, resampled, units, note (why it may have no interval, or
-    ""). A pair without a common image has NaN in every resample.
+    Columns: first, second, mean_difference, folds, same_folds, images, resampled, units, note (why it may have no
+    interval, or ""). A pair without a common image has NaN in every resample.
 
     Takes and raises as `pair`.
     """
-    found = pair_all(images, pairs)
+    table, means = resampled_pairs(pair_all(images, pairs), resamples=resamples, seed=seed)
+    names = pd.DataFrame(list(pairs), columns=["first", "second"])
+    return pd.concat([names, table], axis=1), means
+
+
+def resampled_pairs(
+    found: Sequence[Pairs], *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[pd.DataFrame, Float[np.ndarray, "resample pair"]]:
+    """What `resampled_differences` gives, of images that are paired already and without the strategies' names."""
     tables = [each.table for each in found]
     drawn = drawn_by(pd.concat([table["group"] for table in tables])) if tables else "image"
     unit = "group" if drawn == "group" else "index"
@@ -180,18 +203,17 @@ def resampled_differences(
     sizes = pd.concat([each.size() for each in by_unit], axis=1, keys=columns) if tables else pd.DataFrame()
     rows = [
         {
-            "first": first,
-            "second": second,
             "mean_difference": float(each.table["difference"].mean()) if len(each.table) else float("nan"),
             "folds": each.folds,
+            "same_folds": each.same_folds,
             "images": len(each.table),
             "resampled": drawn,
             "units": int(each.table[unit].nunique()),
             "note": why_no_interval(each.folds, each.table[unit].nunique(), drawn, "the difference") or "",
         }
-        for (first, second), each in zip(pairs, found, strict=True)
+        for each in found
     ]
-    names = ["first", "second", "mean_difference", "folds", "images", "resampled", "units", "note"]
+    names = ["mean_difference", "folds", "same_folds", "images", "resampled", "units", "note"]
     means = resampled_means(
         sums.sort_index().fillna(0.0).to_numpy(dtype=np.float64),
         sizes.sort_index().fillna(0.0).to_numpy(dtype=np.float64),
@@ -234,7 +256,8 @@ def compare_all(
         how(confidence, int(units), drawn, resamples)
         for units, drawn in zip(table["units"], table["resampled"], strict=True)
     ]
-    table["note"] = table["note"].where(table["note"] != "", made)
+    note = table["note"].where(table["note"] != "", made)
+    table["note"] = note.where(table["same_folds"].astype(bool), note + f"; {OWN_FOLDS}")
     return table
 
 

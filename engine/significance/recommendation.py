@@ -11,8 +11,9 @@ import pandas as pd
 
 from engine.errors import DataError
 from engine.significance.corrected_t import corrected_standard_error, split_ratio
-from engine.significance.measured import measured
+from engine.significance.measured import drawn_by, measured
 from engine.significance.non_inferiority import LEVEL, paired_bounds, unpaired_bounds
+from engine.significance.paired import in_same_folds
 from engine.significance.power import MoreTrials, detectable, images_that_would, trials_that_would
 from engine.significance.recommendation_words import REFERENCE, Outcome, sentence
 from engine.significance.resampling import RESAMPLES
@@ -85,9 +86,11 @@ def recommend(
     table["reason"] = table["reason"].mask(untested, "no test images")
     names = _names(table, reference)
     bounds = paired_bounds(images, reference, names, ratio=split_ratio(of), resamples=resamples, seed=seed)
+    drawn = "groups of test images" if drawn_by(images["group"]) == "group" else "test images"
+    own = "" if in_same_folds(images) else " of the reference and of the strategy, which have folds of their own,"
     note = (
-        f"paired loss per test image; one-sided {100 * (1 - LEVEL):.0f} % bounds by percentile bootstrap over groups "
-        f"({resamples:,} resamples), widened by how much folds differ beyond what their images explain (with the "
+        f"paired loss per test image; one-sided {100 * (1 - LEVEL):.0f} % bounds by percentile bootstrap over {drawn} "
+        f"({resamples:,} resamples), widened by how much folds{own} differ beyond what their images explain (with the "
         f"correction for shared training images of Nadeau & Bengio 2003), {_correction(bounds)} (Bonferroni)"
     )
     return _decide(table, bounds, reference, margin, of, note)

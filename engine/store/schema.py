@@ -21,6 +21,7 @@ _ARROW: dict[Any, pa.DataType] = {
     bytes: pa.binary(),
     tuple[str, ...]: pa.list_(pa.string()),
     tuple[float | None, ...]: pa.list_(pa.float64()),
+    tuple[float, ...]: pa.list_(pa.float64()),
 }
 
 

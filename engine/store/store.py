@@ -323,9 +323,21 @@ class Store:
         names = [name.removesuffix(".safetensors") for name, _ in self.files.names(f"{study}/weights")]
         return {name for name in names if not name.startswith("start-")}
 
-    def _weights(self, study: str, name: str, what: str) -> Path:
+    def write_embedding(self, study: str, trial_id: str, content: bytes) -> None:
+        """Keep what a trial's last hidden layer says of its images (safetensors, see `engine.classification`)."""
+        self.files.write(f"{study}/embeddings/{trial_id}.safetensors", content)
+
+    def embedding(self, study: str, trial_id: str) -> Path:
+        """Path of a trial's embedding. Raises StoreError."""
+        return self._weights(study, f"{trial_id}.safetensors", "embeddings", "embeddings")
+
+    def has_embeddings(self, study: str) -> set[str]:
+        """Ids of the trials whose embedding is kept."""
+        return {name.removesuffix(".safetensors") for name, _ in self.files.names(f"{study}/embeddings")}
+
+    def _weights(self, study: str, name: str, what: str, folder: str = "weights") -> Path:
         try:
-            path = self.files.local_path(f"{study}/weights/{name}")
+            path = self.files.local_path(f"{study}/{folder}/{name}")
         except FileNotFoundError:
             path = Path()
         if not path.is_file():
