@@ -1,6 +1,5 @@
 """The command line as a user meets it."""
 
-import io
 import json
 import os
 import re
@@ -9,43 +8,27 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import chdir, suppress
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import psutil
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from dashboard.health import is_healthy
-from dashboard.report.findings import read_findings
-from dashboard.report.grid import Cell, Grid, Group, Line
 from engine import config
 from engine import study as planning
 from engine.datasets import simulated_dataset
-from engine.errors import WhichLayersError
 from engine.hardware import share, this_machine
 from engine.published import strategies as published_strategies
 from engine.store import Store
 from engine.study_settings import Study
-from engine.trial import Attempt, Trial
-from tests.made import attempt, trial
+from tests.made import attempt
+from tests.made_commands import MADE, begun, both, here, whichlayers
 from whichlayers import cli
-from whichlayers.report import differences, false_positives, print_report, print_table, run_state
 
 ROOT = Path(__file__).resolve().parents[1]
-MADE = "data: {kind: simulated, images: 15}\nmodel: {width: 2, image_size: 32}\nfractions: [80]\n"
-"""A study file that plans in a moment."""
-
-
-def whichlayers(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """What the command says in `folder`."""
-    command = [sys.executable, "-m", "whichlayers", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_strategies_as_json_are_the_papers_in_the_papers_order(tmp_path: Path) -> None:
@@ -105,126 +88,6 @@ def test_a_users_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments
     assert not (tmp_path / "r" / "s").exists()
     if "cannot be" in words:
         assert len(said.stderr.splitlines()) == 1
-
-
-def begun(root: Path, trials: Sequence[Trial], study: str = "s") -> Store:
-    """A store with one planned study."""
-    store = Store.at(root)
-    store.begin(study, f"name: {study}")
-    facts = {"question": "Which?", "data": {"name": "D", "provenance": "made"}, "start_weights": None}
-    store.write_plan(study, trials, facts)
-    return store
-
-
-def printed(store: Store, study: str = "s") -> str:
-    """The report as text."""
-    console = Console(record=True, width=160, file=io.StringIO())
-    print_report(store, study, console)
-    return console.export_text()
-
-
-def in_fold(of: Trial, **changes: Any) -> Attempt:
-    """An attempt at a trial whose test images are those of its fold."""
-    made = attempt(of, **changes)
-    images = tuple(replace(image, index=image.index + 10 * of.fold) for image in made.test_images)
-    return replace(made, test_images=images)
-
-
-def both(**changes: Any) -> list[Trial]:
-    """Trials of the first pair that the report compares, two folds each."""
-    return [trial(name, fold=fold, **changes) for name in ("contracting", "expanding") for fold in (0, 1)]
-
-
-def test_results_of_a_study_that_is_being_prepared_say_so(tmp_path: Path) -> None:
-    store = Store.at(tmp_path / "results")
-    store.begin("s", "name: s")
-    assert printed(store).startswith("s: nothing is planned yet")
-    said = whichlayers("results", "s", "--csv", folder=tmp_path)
-    assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.startswith("s: nothing is planned yet")
-    assert len(said.stderr.splitlines()) == 1
-
-
-def test_a_strategy_that_never_converged_is_compared_with_nothing(tmp_path: Path) -> None:
-    store = begun(tmp_path, both())
-    for one in both():
-        store.append("s", attempt(one, state="not_converged" if one.strategy == "expanding" else "completed"))
-    said = printed(store)
-    assert "2 of 2 failed" in said
-    assert "contracting minus expanding" not in said
-
-
-def test_strategies_that_converged_in_different_folds_have_no_difference(tmp_path: Path) -> None:
-    store = begun(tmp_path, both())
-    for one in both():
-        good = (one.strategy == "contracting") == (one.fold == 0)
-        store.append("s", attempt(one, state="completed" if good else "not_converged"))
-    said = printed(store)
-    assert "no test image with a structure that both were measured on" in said
-    assert "nan" not in said
-
-
-def test_images_without_a_structure_are_no_part_of_a_paired_difference(tmp_path: Path) -> None:
-    store = begun(tmp_path, both())
-    for one in both():
-        made = in_fold(one, dice=0.8 if one.strategy == "contracting" else 0.7)
-        normal = replace(made.test_images[0], index=9 + 10 * one.fold, dice=1.0, empty_truth=True)
-        store.append("s", replace(made, test_images=(*made.test_images, normal)))
-    found = differences(read_findings(store, "s").rows[0], "contracting", "expanding")
-    assert found is not None
-    assert found[1].mean_difference == pytest.approx(0.1)
-    assert found[1].images == 8
-
-
-def test_images_without_any_structure_give_no_difference(tmp_path: Path) -> None:
-    store = begun(tmp_path, both())
-    for one in both():
-        made = attempt(one)
-        store.append("s", replace(made, test_images=tuple(replace(i, empty_truth=True) for i in made.test_images)))
-    assert differences(read_findings(store, "s").rows[0], "contracting", "expanding") is None
-
-
-def test_the_false_positive_rate_is_that_of_all_normal_images_of_a_finished_cell(tmp_path: Path) -> None:
-    store = begun(tmp_path, both())
-    for one in both():
-        if one.strategy == "contracting":
-            seen = {0: (0.5, 10), 1: (0.2, 30)}[one.fold]
-            store.append("s", attempt(one, false_positive_rate=seen[0], normal_images=seen[1]))
-        elif one.fold == 0:  # its other fold is missing: the cell shows nothing of its test images
-            store.append("s", attempt(one, false_positive_rate=1.0, normal_images=10))
-    rates = false_positives(read_findings(store, "s").cells)
-    assert list(rates["strategy"]) == ["contracting"]
-    assert rates["false_positive_rate"].item() == pytest.approx((0.5 + 0.2) / 2)
-    said = printed(store)
-    assert "False positives" in said
-    assert "35 % (40 images)" in said
-
-
-def test_without_normal_images_there_is_no_false_positive_rate(tmp_path: Path) -> None:
-    store = begun(tmp_path, both())
-    for one in both():
-        store.append("s", attempt(one))
-    assert false_positives(read_findings(store, "s").cells).empty
-    assert "False positives" not in printed(store)
-
-
-@pytest.mark.parametrize(
-    ("state", "alive", "shown"),
-    [
-        ("running", False, "interrupted"),
-        ("preparing", False, "interrupted"),
-        ("running", True, "running"),
-        ("stopped", False, "stopped"),
-        ("finished", False, "finished"),
-    ],
-)
-def test_a_run_that_is_gone_is_not_running(state: str, alive: bool, shown: str) -> None:
-    assert run_state({"state": state, "alive": alive}) == shown
-
-
-def test_the_list_of_studies_says_that_a_killed_run_was_interrupted(tmp_path: Path) -> None:
-    begun(tmp_path / "results", both()).write_progress("s", {"state": "running", "closed": 1, "trials": 4})
-    assert whichlayers("results", folder=tmp_path).stdout == "s: interrupted, 1/4 trials\n"
 
 
 @pytest.mark.parametrize(("failed", "code"), [(0, 0), (1, 1)])
@@ -344,20 +207,6 @@ def test_health_asks_where_the_environment_says_and_loads_no_server(
     assert said.stderr.splitlines()[-1] == "1 []"
 
 
-def test_results_prints_the_table_and_the_paired_differences(tmp_path: Path) -> None:
-    trials = both()
-    store = begun(tmp_path / "results", trials)
-    for one in trials:
-        store.append("s", in_fold(one, dice=0.8 if one.strategy == "contracting" else 0.7))
-    said = whichlayers("results", "s", folder=tmp_path).stdout
-    assert "0.800 (0.000)" in said
-    assert "contracting minus expanding: +0.100" in said
-    assert "fold 0: +0.100, fold 1: +0.100" in said
-    assert "no test and no interval" in said
-    assert whichlayers("results", folder=tmp_path).stdout.startswith("s: ")
-    assert whichlayers("results", "s", "--csv", folder=tmp_path).stdout.startswith("source,study,dataset,start")
-
-
 def test_a_dry_run_shows_the_trials_and_runs_nothing(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
         "data: {kind: simulated, images: 15}\nmodel: {width: 2, image_size: 32}\nfractions: [80]\n"
@@ -407,29 +256,6 @@ def test_a_dry_run_says_what_is_done_and_refuses_what_a_run_would(tmp_path: Path
     assert store.study_text("s") == text
 
 
-def test_results_says_what_was_cut_and_what_collapsed(tmp_path: Path) -> None:
-    store = Store.at(tmp_path / "results")
-    trials = [trial("contracting", fold=fold) for fold in (0, 1)]
-    store.begin("s", "name: s")
-    facts = {"question": "Which?", "data": {"name": "D", "provenance": "made"}, "start_weights": None}
-    store.write_plan("s", trials, facts)
-    for one in trials:
-        store.append("s", attempt(one, cut_at=3, collapsed=one.fold == 1))
-    said = whichlayers("results", "s", folder=tmp_path).stdout
-    assert "cut at 3 in 2 folds (1 of 1 cells)" in said
-    assert "contracting 80 %: 1 collapsed" in said
-
-
-def here(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """What the command says in `folder`, without a process of its own: mistakes as `main` tells them."""
-    with chdir(folder):
-        said = CliRunner().invoke(cli.app, list(arguments))
-    if isinstance(said.exception, WhichLayersError):
-        return subprocess.CompletedProcess(arguments, 2, said.stdout, said.stderr + f"{said.exception}\n")
-    assert said.exception is None or isinstance(said.exception, SystemExit), said.exception
-    return subprocess.CompletedProcess(arguments, said.exit_code, said.stdout, said.stderr)
-
-
 def test_study_names_that_are_nearly_right_bring_the_right_one(tmp_path: Path) -> None:
     begun(tmp_path / "results", both(), study="breast_lesions")
     for command in ("results", "table", "report"):
@@ -438,101 +264,3 @@ def test_study_names_that_are_nearly_right_bring_the_right_one(tmp_path: Path) -
         assert said.stderr.count("\n") == 1
         assert "there: breast_lesions; did you mean 'breast_lesions'?" in said.stderr
     assert "did you mean" not in here("table", "x", folder=tmp_path).stderr
-
-
-def finished(root: Path, *, study: str = "s", folds: Sequence[int] = (0, 1)) -> Store:
-    """A store with a study of two strategies whose folds are all done."""
-    trials = [trial(name, fold=fold) for name in ("contracting", "expanding") for fold in folds]
-    store = begun(root, trials, study)
-    for one in trials:
-        store.append(study, in_fold(one, dice=0.8 if one.strategy == "contracting" else 0.7, collapsed=one.fold == 1))
-    return store
-
-
-def test_table_2_in_the_terminal_has_strategies_in_columns_with_their_parameters(tmp_path: Path) -> None:
-    finished(tmp_path / "results")
-    lines = here("table", "s", "--width", "120", folder=tmp_path).stdout.splitlines()
-    assert any(line.split() == ["contracting", "expanding"] for line in lines)
-    assert any(line.split()[:1] == ["parameters"] and len(line.split()) == 3 for line in lines)
-    assert any(line.split() == ["80", "%", "0.800‡", "0.700‡"] for line in lines)
-    assert "‡: some trainings collapsed" in " ".join(" ".join(lines).split())
-
-
-def test_table_2_goes_on_below_where_the_terminal_is_narrow() -> None:
-    names = tuple(f"block {number}" for number in range(1, 14))
-    cell = Cell(
-        mean="0.800", sd="(0.010)", step=3, best=False, failed=False, collapsed=False, not_inferior=False,
-        recommended=False, known=True,
-    )  # fmt: skip
-    line = Line(fraction="80 %", cells=(cell,) * 13)
-    table = Grid(
-        title="Dice", strategies=names, trainable=("31,030,593",) * 13, percent=("100 %",) * 13, notes=(),
-        groups=(Group(dataset="BUS", published=False, lines=(line,)),),
-    )  # fmt: skip
-    for width in (60, 80, 200):
-        console = Console(record=True, width=width, file=io.StringIO())
-        print_table(table, console)
-        said = console.export_text()
-        assert max(len(line.rstrip()) for line in said.splitlines()) <= width
-        assert said.count("0.800") == said.count("31,030,593") == 13
-        assert said.count("80 %") == (1 if width == 200 else said.count("Dice on test images"))
-
-
-def test_table_2_for_programs_is_the_cells(tmp_path: Path) -> None:
-    finished(tmp_path / "results")
-    told = json.loads(here("table", "s", "--format", "json", folder=tmp_path).stdout)
-    assert (told["study"], told["measure"]) == ("s", "dice")
-    assert [(cell["strategy"], cell["mean"], cell["complete"]) for cell in told["cells"]] == [
-        ("contracting", pytest.approx(0.8), True), ("expanding", pytest.approx(0.7), True),
-    ]  # fmt: skip
-    assert told["cells"][0]["values"] == pytest.approx([0.8, 0.8])
-    assert told["cells"][0]["kept"] is None
-    table = here("table", "s", "--format", "csv", "--measure", "iou", folder=tmp_path).stdout
-    assert table.startswith("source,")
-    means = pd.read_csv(io.StringIO(table)).set_index("strategy")["mean"]
-    assert means["contracting"] == pytest.approx(0.8 / 1.2)
-    assert r"\begin{tabular}" in here("table", "s", "--format", "latex", folder=tmp_path).stdout
-
-
-def test_a_row_or_a_measure_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
-    finished(tmp_path / "results")
-    for arguments, words in (
-        (("--fraction", "7"), "s: no row with 7 % of the images; there are: 80 %"),
-        (("--measure", "hd95"), "s: HD95 was not measured; choose another --measure"),
-    ):
-        said = here("table", "s", *arguments, folder=tmp_path)
-        assert (said.returncode, said.stderr.strip()) == (2, words)
-
-
-def test_the_report_is_a_file_named_after_the_study(tmp_path: Path) -> None:
-    store = finished(tmp_path / "results", folds=(0,))
-    facts = {
-        **store.facts("s"),
-        "settings": {"width": 2, "image_size": 32, "max_epochs": 3, "patience": 20, "precision": "float32"},
-        "data": {"name": "D", "provenance": "made", "fingerprint": "0" * 64, "kind": "folder", "images": 15},
-    }
-    store.write_plan("s", [trial(name) for name in ("contracting", "expanding")], facts)
-    said = here("report", "s", folder=tmp_path)
-    assert said.returncode == 0, said.stderr
-    assert "s-report.html" in said.stdout
-    assert "It holds no image of the data set; --images adds some." in said.stdout
-    assert (tmp_path / "s-report.html").read_text().startswith("<!doctype html>")
-    said = here("report", "s", "--images", "--cache", "cache", folder=tmp_path)
-    assert (said.returncode, "Traceback" in said.stderr) == (2, False)
-    assert here("report", "s", "--latex", "-o", "paper/t.tex", folder=tmp_path).stdout == "paper/t.tex\n"
-    assert (tmp_path / "paper" / "t.tex").read_text().count(r"\end{table*}") == 1
-    assert here("report", "s", "--csv", folder=tmp_path).returncode == 0
-    names = {"cells.csv", "folds.csv", "images.csv", "differences.csv"}
-    assert {path.name for path in (tmp_path / "s-tables").iterdir()} == names
-    (tmp_path / "file").write_text("")
-    said = here("report", "s", "--latex", "-o", "file/t.tex", folder=tmp_path)
-    assert (said.returncode, said.stderr.count("\n")) == (2, 1)
-    assert "file/t.tex: cannot be written" in said.stderr
-
-
-def test_a_report_of_an_unfinished_study_says_so(tmp_path: Path) -> None:
-    begun(tmp_path / "results", both()).append("s", attempt(both()[0]))
-    said = here("report", "s", "--latex", folder=tmp_path)
-    assert said.returncode == 0
-    assert said.stderr == "s: 0 of 2 cells are complete; the others are told of as unfinished\n"
-    assert " & 1/2" in (tmp_path / "s-table2.tex").read_text()

@@ -67,7 +67,7 @@ def test_every_cell_is_a_panel_with_shared_axes_and_a_colour_per_fold() -> None:
 
 
 @pytest.mark.parametrize(("show", "panels"), [("loss", 4), ("validation Dice", 4)])
-def test_one_kind_of_curve_can_be_shown_alone(show: curve_sheet.Show, panels: int) -> None:
+def test_one_kind_of_curve_can_be_shown_alone(show: str, panels: int) -> None:
     table = curve_sheet.curve_sheet_table(epochs_of(trials()), trials())
     figure = curve_sheet.curve_sheet(table, show=show, loss="cross entropy")
     assert len({trace.yaxis for trace in figure.data}) == panels
@@ -76,11 +76,47 @@ def test_one_kind_of_curve_can_be_shown_alone(show: curve_sheet.Show, panels: in
     assert all(len(trace.x) == 2 for trace in best)
 
 
-def test_seeds_are_curves_of_their_own() -> None:
+def test_seeds_of_a_fold_are_one_line_that_breaks_between_them() -> None:
     both = pd.concat([trials(), trials(seed=1, id=[f"again {n}" for n in range(8)])])
     figure = curve_sheet.curve_sheet(curve_sheet.curve_sheet_table(epochs_of(both), both), show="validation Dice")
-    assert len([trace for trace in figure.data if trace.mode == "lines"]) == 2 * 8
-    assert "fold 0, seed 1, validation Dice" in {trace.name for trace in figure.data}
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    assert len(lines) == 8
+    for line in lines:
+        assert list(line.x) == [1, 2, 3, 4, 1, 1, 2, 3, 4]
+        assert np.isnan(line.y).tolist() == [False] * 4 + [True] + [False] * 4
+        assert list(line.customdata) == [0] * 4 + [1] * 5
+    assert {line.name for line in lines} == {"fold 0, validation Dice", "fold 1, validation Dice"}
+    assert lines[0].hovertemplate.startswith("fold 0, seed %{customdata}, epoch %{x}<br>validation Dice %{y:.4f}")
+    kept = next(trace for trace in figure.data if trace.mode == "markers")
+    assert kept.hovertemplate.startswith("fold %{customdata[0]}, seed %{customdata[2]}<br>kept")
+    one = curve_sheet.curve_sheet(curve_sheet.curve_sheet_table(epochs_of(trials()), trials()))
+    assert not any("seed" in trace.hovertemplate for trace in one.data)
+
+
+def test_however_many_seeds_the_number_of_traces_is_the_same() -> None:
+    def traces(seeds: int) -> int:
+        every = pd.concat([trials(seed=seed, id=[f"{seed} {n}" for n in range(8)]) for seed in range(seeds)])
+        return len(curve_sheet.curve_sheet(curve_sheet.curve_sheet_table(epochs_of(every), every)).data)
+
+    assert traces(1) == traces(20) == 4 * (2 * 2 + 1 + 2 + 1)
+
+
+def test_panels_stand_in_rows_and_columns_that_do_not_overlap() -> None:
+    figure = curve_sheet.curve_sheet(curve_sheet.curve_sheet_table(epochs_of(trials()), trials()))
+    across = [axis.domain for axis in figure.select_xaxes()]
+    down = [axis.domain for axis in figure.select_yaxes()]
+    assert across[:2] * 4 == across
+    assert across[0][0] == 0
+    assert across[0][1] < across[1][0] < across[1][1] == 1
+    assert down[0] == down[1]
+    assert down[0][1] == 1
+    assert all(upper[0] > lower[1] for upper, lower in zip(down[:-2:2], down[2::2], strict=True))
+    assert down[-1][0] == pytest.approx(0)
+    assert {axis.matches for axis in figure.select_xaxes()} == {None, "x"}
+    assert [axis.anchor for axis in figure.select_xaxes()] == ["y", *(f"y{number}" for number in range(2, 9))]
+    assert [axis.showticklabels for axis in figure.select_xaxes()] == [False] * 6 + [True] * 2
+    assert [note.text for note in figure.layout.annotations] == ["whole network", "block 9"]
+    assert [note.x for note in figure.layout.annotations] == [pytest.approx(sum(place) / 2) for place in across[:2]]
 
 
 def test_panels_tell_which_trainings_were_cut_or_failed() -> None:

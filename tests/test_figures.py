@@ -246,12 +246,23 @@ def test_recommendations_stand_in_their_own_words_and_once_where_they_agree() ->
         row = pd.DataFrame({"strategy": ["x"], "complete": [True], "failed": [0], "trainable": [1]})
         return replace(significance.recommend(images, row), sentence=sentence)
 
+    def row(start: str, fraction: float, done: int = 2) -> pd.DataFrame:
+        complete = [place < done for place in range(2)]
+        return pd.DataFrame({"start": start, "network": "", "fraction": fraction, "complete": complete})
+
     one, other = found("Fine-tune x."), found("The data cannot tell.")
-    assert answer.advice({("A", "", 80.0): one, ("A", "", 5.0): one}) == "**Recommendation:** Fine-tune x."
-    assert answer.advice({("A", "", 80.0): one, ("A", "", 5.0): other}) == (
+    cells = pd.concat([row("A", 80.0), row("A", 5.0)])
+    assert answer.advice({("A", "", 80.0): one, ("A", "", 5.0): one}, cells) == "**Recommendation:** Fine-tune x."
+    assert answer.advice({("A", "", 80.0): one, ("A", "", 5.0): other}, cells) == (
         "**Recommendation, 5 %:** The data cannot tell.  \n**Recommendation, 80 %:** Fine-tune x."
     )
-    assert "**Recommendation, 80 % · B:**" in answer.advice({("A", "", 80.0): one, ("B", "", 80.0): other})
+    two = pd.concat([row("A", 80.0), row("B", 80.0)])
+    assert "**Recommendation, 80 % · B:**" in answer.advice({("A", "", 80.0): one, ("B", "", 80.0): other}, two)
+    begun = pd.concat([row("A", 80.0), row("A", 5.0, done=1)])
+    assert answer.advice({("A", "", 80.0): one, ("A", "", 5.0): one}, begun) == (
+        "**So far, with 1 of 2 strategies done, 5 %:** Fine-tune x.  \n**Recommendation, 80 %:** Fine-tune x."
+    )
+    assert answer.advice({("A", "", 5.0): one}, begun) == "**So far, with 1 of 2 strategies done:** Fine-tune x."
 
 
 def test_the_provenance_names_each_start_weights_and_the_network() -> None:

@@ -90,7 +90,7 @@ def test_convolutions_come_in_the_order_in_which_images_pass_them() -> None:
 
 
 def test_a_network_that_is_not_known_brings_the_known_ones() -> None:
-    with pytest.raises(StudyFileError, match="unknown network 'vnet'; known: unet, smp, or"):
+    with pytest.raises(StudyFileError, match="unknown network 'vnet'; known: unet, smp, caffenet, vgg16, mobilenet"):
         build("vnet", width=2, classes=1)
 
 

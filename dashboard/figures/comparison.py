@@ -49,6 +49,7 @@ def published_cells(published: pd.DataFrame, *, width: int, dataset: str | None 
             "kept": float("nan"),
             "hd95_unit": "",
             "hd95_undefined": 0,
+            "shared_folds": True,
         }
     ).reset_index(drop=True)
 

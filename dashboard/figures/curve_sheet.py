@@ -1,33 +1,37 @@
-"""Learning curves of many cells as small multiples: loss and validation Dice, strategies across, fractions down."""
+"""Learning curves of many cells as small multiples: loss and validation score, strategies across, fractions down."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
+from dashboard.figures.curves import SEED, Line, one_line, with_validation
 from dashboard.figures.palette import FAINT, FOLDS, GRID, INK, empty, layout
 from dashboard.figures.rows import parts
 
-Show = Literal["loss and Dice", "loss", "validation Dice"]
-LOSS, DICE = "loss", "validation Dice"
-PANEL_HEIGHT = {LOSS: 150, DICE: 120}
+LOSS, SCORE = "loss", "validation"
+TEST = "test_accuracy"
+"""Drawn where iterations are fixed; it chooses nothing."""
+PANEL_HEIGHT = {LOSS: 150, SCORE: 120}
 PANEL_WIDTH = 150
 """Pixels, at least."""
+GAP, BETWEEN = 22, 0.012
+"""Between two rows, in pixels, and between two columns, as a part of the width."""
 CUT_ABOVE = 4.0
 """Losses above this many times the 90th percentile are left outside the axis, so that one bad start hides nothing."""
 COLUMNS = ["id", "strategy", "fraction", "fold", "seed", "state", "cut_at", "best_epoch"]
 
 
 def curve_sheet_table(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """A row per epoch of the counted attempts: cell, fold, seed, losses, validation Dice, and whether it is the best.
+    """A row per epoch of the counted attempts: cell, fold, seed, losses, `validation` (Dice or accuracy), and `best`.
 
     In the order of `trials`; `cut_at` is the epoch of a cap below 200, missing where the training stopped by itself.
     """
     counted = trials.dropna(subset=["number"])[[*COLUMNS, "number"]].astype({"number": "int64"})
     order = {value: place for place, value in enumerate(dict.fromkeys(counted["strategy"]))}
-    table = epochs.merge(counted, on=["id", "number"])
+    table = with_validation(epochs).merge(counted, on=["id", "number"])
     table["best"] = table["epoch"] == table["best_epoch"]
     table["_place"] = table["strategy"].map(order)
     by = ["fraction", "_place", "fold", "seed", "epoch"]
@@ -57,102 +61,131 @@ def loss_range(table: pd.DataFrame) -> tuple[float, float, int]:
     return 0.0, top * 1.05, int((~(losses <= top * 1.05)).any(axis=1).sum())
 
 
+def shows(measure: str = "Dice") -> list[str]:
+    """What a sheet can show: losses with validation scores, or one of them."""
+    return [f"{LOSS} and {measure}", LOSS, f"{SCORE} {measure}"]
+
+
 def curve_sheet(
-    table: pd.DataFrame, *, show: Show = "loss and Dice", loss: str = "binary cross entropy", dark: bool = False
+    table: pd.DataFrame,
+    *,
+    show: str = "loss and Dice",
+    measure: str = "Dice",
+    loss: str = "binary cross entropy",
+    dark: bool = False,
 ) -> go.Figure:
     """A panel per strategy and fraction with shared axes: a colour per fold, training dashed, validation solid.
 
-    Rings are the epochs whose weights were kept. `loss` names what the loss axis shows.
+    `show` is one of `shows`. Rings are the epochs whose weights were kept. `loss` names what the loss axis shows.
     """
     if not len(table):
         return empty("No training of these cells has ended yet.", dark=dark)
     strategies, fractions = list(dict.fromkeys(table["strategy"])), list(dict.fromkeys(table["fraction"]))
-    kinds = [LOSS, DICE] if show == "loss and Dice" else [show]
+    both = shows(measure)
+    kinds = [LOSS, SCORE] if show == both[0] else [LOSS if show == LOSS else SCORE]
     panels = [(fraction, kind) for fraction in fractions for kind in kinds]
-    heights = [PANEL_HEIGHT[kind] for _, kind in panels]
-    figure = make_subplots(
-        rows=len(panels), cols=len(strategies), shared_xaxes="all", shared_yaxes=False,
-        row_heights=heights, horizontal_spacing=0.012, vertical_spacing=22 / (sum(heights) + 22 * len(heights)),
-        column_titles=[_wrapped(name) for name in strategies],
-    )  # fmt: skip
-    figure.update_layout(
-        layout(dark=dark, height=sum(heights) + 22 * len(heights) + 90, margin={"l": 62, "r": 8, "t": 44, "b": 46})
-    )
-    figure.update_annotations(font={"size": 12, "color": INK[dark]})
+    axes = _axes(panels, len(strategies), table, {LOSS: loss, SCORE: both[2]}, dark=dark)
+    traces: list[dict[str, Any]] = []
+    notes = [_title(name, axes[f"xaxis{_number(place)}"], dark=dark) for place, name in enumerate(strategies)]
     several = table["seed"].nunique() > 1
-    traces: list[go.Scatter] = []
-    places: list[tuple[int, int]] = []
+    columns = ["training_loss", "validation_loss", SCORE, *([TEST] if TEST in table else [])]
     for (fraction, strategy), part in parts(table, ["fraction", "strategy"]):
+        lines = {int(fold): one_line(own, columns) for fold, own in parts(part, "fold")}
         for kind in kinds:
-            place = panels.index((fraction, kind)) + 1, strategies.index(strategy) + 1
-            panel = _panel(part, kind, several=several, dark=dark)
-            traces += panel
-            places += [place] * len(panel)
-            if (text := endings(part)) and kind == kinds[0]:
-                _tell(figure, text, place, above=kind == LOSS, dark=dark)
-    # All at once: one by one, hundreds of curves take seconds.
-    figure.add_traces(traces, rows=[row for row, _ in places], cols=[column for _, column in places])
-    _axes(figure, panels, loss_range(table), loss, dark=dark)
-    figure.update_xaxes(range=[0.5, int(table["epoch"].max()) + 0.5])
-    return figure
+            number = _number(panels.index((fraction, kind)) * len(strategies) + strategies.index(strategy))
+            at = {"type": "scatter", "xaxis": f"x{number}", "yaxis": f"y{number}"}
+            traces += [{**at, **drawn} for drawn in _panel(part, lines, kind, measure, several=several, dark=dark)]
+            if kind == kinds[0] and (text := endings(part)):
+                notes.append(_ending(text, number, above=kind == LOSS, dark=dark))
+    # A dictionary made into a figure at once: hundreds of curves and axes, one by one, take seconds.
+    height, margin = sum(PANEL_HEIGHT[kind] + GAP for _, kind in panels) + 90, {"l": 62, "r": 8, "t": 44, "b": 46}
+    return go.Figure(data=traces, layout={**layout(dark=dark, height=height, margin=margin, annotations=notes), **axes})
 
 
-def _panel(part: pd.DataFrame, kind: str, *, several: bool, dark: bool) -> list[go.Scatter]:
+def _number(place: int) -> str:
+    """What the axes of a panel are called behind their letter: "", 2, 3, ..., row by row."""
+    return str(place + 1) if place else ""
+
+
+def _panel(
+    part: pd.DataFrame, lines: Mapping[int, Line], kind: str, measure: str, *, several: bool, dark: bool
+) -> list[dict[str, Any]]:
     """The curves of one cell, and a mark on the epochs whose weights were kept."""
-    traces = []
-    for (fold, seed), own in parts(part, ["fold", "seed"]):
-        colour, name = FOLDS[int(fold) % len(FOLDS)], f"fold {fold}" + (f", seed {seed}" if several else "")
-        curves = {"training_loss": "3px,3px", "validation_loss": "solid"} if kind == LOSS else {DICE: "solid"}
+    curves = {"training_loss": "3px,3px", "validation_loss": "solid"} if kind == LOSS else {SCORE: "solid"}
+    if kind == SCORE and TEST in part and part[TEST].notna().any():
+        curves[TEST] = "1px,3px"
+    traces: list[dict[str, Any]] = []
+    for fold, line in lines.items():
+        colour = FOLDS[fold % len(FOLDS)]
         for column, dash in curves.items():
-            said = column.replace("_", " ")
+            said = f"{SCORE} {measure}" if column == SCORE else column.replace("_", " ")
             traces.append(
-                go.Scatter(
-                    x=own["epoch"], y=own[column.replace(" D", "_d")], mode="lines", name=f"{name}, {said}",
-                    line={"color": colour, "width": 1.2 if dash != "solid" else 1.7, "dash": dash},
-                    hovertemplate=f"{name}, epoch %{{x}}<br>{said} %{{y:.4f}}<extra></extra>",
-                )
+                {
+                    "x": line.epoch, "y": line.values[column], "mode": "lines", "name": f"fold {fold}, {said}",
+                    "line": {"color": colour, "width": 1.2 if dash != "solid" else 1.7, "dash": dash},
+                    "hovertemplate": f"fold {fold}{SEED * several}, epoch %{{x}}<br>{said} %{{y:.4f}}<extra></extra>",
+                    **({"customdata": line.seed} if several else {}),
+                }
             )  # fmt: skip
     best = part[part["best"]]
-    kept = go.Scatter(
-        x=best["epoch"], y=best["validation_loss" if kind == LOSS else "validation_dice"], mode="markers",
-        name="best epoch", customdata=best[["fold", "validation_dice"]],
-        marker={
+    kept = {
+        "x": best["epoch"], "y": best["validation_loss" if kind == LOSS else SCORE], "mode": "markers",
+        "name": "best epoch", "customdata": best[["fold", SCORE, "seed"]],
+        "marker": {
             "size": 8, "color": [FOLDS[int(fold) % len(FOLDS)] for fold in best["fold"]],
             "line": {"width": 1.5, "color": INK[dark]},
         },
-        hovertemplate="fold %{customdata[0]}<br>kept: epoch %{x}<br>validation Dice %{customdata[1]:.3f}"
-        "<extra></extra>",
-    )  # fmt: skip
+        "hovertemplate": f"fold %{{customdata[0]}}{', seed %{customdata[2]}' * several}<br>kept: epoch %{{x}}<br>"
+        f"validation {measure} %{{customdata[1]:.3f}}<extra></extra>",
+    }  # fmt: skip
     return [*traces, kept]
 
 
-def _tell(figure: go.Figure, text: str, place: tuple[int, int], *, above: bool, dark: bool) -> None:
+def _title(name: str, axis: Mapping[str, Any], *, dark: bool) -> dict[str, Any]:
+    """The strategy's name above its column."""
+    return {
+        "text": _wrapped(name), "showarrow": False, "xref": "paper", "yref": "paper", "x": sum(axis["domain"]) / 2,
+        "y": 1.0, "xanchor": "center", "yanchor": "bottom", "font": {"size": 12, "color": INK[dark]},
+    }  # fmt: skip
+
+
+def _ending(text: str, number: str, *, above: bool, dark: bool) -> dict[str, Any]:
     """Words in the corner of a panel that its curves leave free."""
-    axis = next(figure.select_yaxes(row=place[0], col=place[1]))._plotly_name.removeprefix("yaxis")
-    figure.add_annotation(
-        text=text, showarrow=False, xref=f"x{axis} domain", yref=f"y{axis} domain", x=1, y=1 if above else 0,
-        xanchor="right", yanchor="top" if above else "bottom", align="right", font={"size": 11, "color": FAINT[dark]},
-    )  # fmt: skip
+    return {
+        "text": text, "showarrow": False, "xref": f"x{number} domain", "yref": f"y{number} domain", "x": 1,
+        "y": 1 if above else 0, "xanchor": "right", "yanchor": "top" if above else "bottom", "align": "right",
+        "font": {"size": 11, "color": FAINT[dark]},
+    }  # fmt: skip
 
 
 def _axes(
-    figure: go.Figure,
-    panels: list[tuple[float, str]],
-    losses: tuple[float, float, int],
-    loss: str,
-    *,
-    dark: bool,
-) -> None:
-    """Shared axes: named with their units on the left and below, without numbers inside."""
-    title = {"font": {"size": 12, "color": FAINT[dark]}}
-    plain = {"gridcolor": GRID[dark], "zeroline": False, "fixedrange": True}
-    figure.update_xaxes(showgrid=False, linecolor=GRID[dark], showline=True, nticks=4, showticklabels=False, **plain)
-    figure.update_xaxes(title={"text": "epoch", **title, "standoff": 4}, showticklabels=True, row=len(panels))
-    for row, (fraction, kind) in enumerate(panels, start=1):
-        ends = [losses[0], losses[1]] if kind == LOSS else [0, 1.02]
-        figure.update_yaxes(range=ends, nticks=4, showticklabels=False, row=row, **plain)
-        text = f"<b>{fraction:g} %</b><br>{loss if kind == LOSS else DICE}"
-        figure.update_yaxes(title={"text": text, **title, "standoff": 6}, showticklabels=True, row=row, col=1)
+    panels: list[tuple[float, str]], columns: int, table: pd.DataFrame, names: Mapping[str, str], *, dark: bool
+) -> dict[str, dict[str, Any]]:
+    """Axes of every panel, row by row from the top: named with their units on the left and below, alike in all."""
+    words = {"font": {"size": 12, "color": FAINT[dark]}}
+    plain = {"gridcolor": GRID[dark], "zeroline": False, "fixedrange": True, "nticks": 4}
+    heights = [PANEL_HEIGHT[kind] for _, kind in panels]
+    whole, width = sum(heights) + GAP * (len(panels) - 1), (1 - BETWEEN * (columns - 1)) / columns
+    ends = {LOSS: [*loss_range(table)[:2]], SCORE: [0, 1.02]}
+    epochs = [0.5, int(table["epoch"].max()) + 0.5]
+    axes: dict[str, dict[str, Any]] = {}
+    for row, (fraction, kind) in enumerate(panels):
+        top, lowest = 1 - (sum(heights[:row]) + GAP * row) / whole, row == len(panels) - 1
+        for column in range(columns):
+            number, left = _number(row * columns + column), column * (width + BETWEEN)
+            axes[f"xaxis{number}"] = {
+                **plain, "anchor": f"y{number}", "domain": [left, min(left + width, 1.0)], "range": epochs,
+                "showgrid": False, "linecolor": GRID[dark], "showline": True, "showticklabels": lowest,
+                **({"matches": "x"} if number else {}),
+                **({"title": {"text": "epoch", "standoff": 4, **words}} if lowest else {}),
+            }  # fmt: skip
+            axes[f"yaxis{number}"] = {
+                **plain, "anchor": f"x{number}", "domain": [max(top - heights[row] / whole, 0.0), top],
+                "range": ends[kind], "showticklabels": column == 0,
+            }  # fmt: skip
+        title = f"<b>{fraction:g} %</b><br>{names[kind]}"
+        axes[f"yaxis{_number(row * columns)}"]["title"] = {"text": title, "standoff": 6, **words}
+    return axes
 
 
 def fold_key(folds: list[int]) -> str:

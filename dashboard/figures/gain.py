@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from dashboard.figures.means import means_table
 from dashboard.figures.palette import FAINT, GRID, INK, Colours, empty, layout
 from dashboard.figures.rows import rows
+from dashboard.figures.shared_folds import COLUMN, OWN, with_shared_folds
 from dashboard.figures.u_shape import FROZEN, LEARNS
 
 PART, WHOLE = "blocks 1,2,8,9", "whole network"
@@ -24,10 +25,11 @@ NBSP = "\u00a0"
 def gain_table(cells: pd.DataFrame, fraction: float = FRACTION) -> pd.DataFrame:
     """A row per data set: Dice that the four blocks `reached`, of the `whole` network, the `rest` between them, folds.
 
-    `share` is reached / whole in percent. `rests` are the differences fold by fold, where folds are known. At
-    `fraction` where the data set has it, else at its largest one; data sets without both cells are left out.
+    `share` is reached / whole in percent. `rests` are the differences fold by fold, where folds are known and both
+    strategies have the same (`shared_folds`). At `fraction` where the data set has it, else at its largest one; data
+    sets without both cells are left out.
     """
-    done = means_table(cells).dropna(subset=["mean"])
+    done = means_table(with_shared_folds(cells), COLUMN).dropna(subset=["mean"])
     found = []
     for dataset in dict.fromkeys(done["dataset"]):
         here = done[done["dataset"] == dataset]
@@ -37,17 +39,19 @@ def gain_table(cells: pd.DataFrame, fraction: float = FRACTION) -> pd.DataFrame:
             continue
         at = fraction if fraction in both else both[-1]
         low, high = part.loc[at], whole.loc[at]
-        rests = [b - a for a, b in zip(low["values"], high["values"], strict=False)]
+        shared = bool(low[COLUMN] and high[COLUMN])
+        rests = [b - a for a, b in zip(low["values"], high["values"], strict=False)] if shared else []
         found.append(
             {
                 "source": low["source"], "dataset": dataset, "fraction": float(at), "reached": float(low["mean"]),
                 "whole": float(high["mean"]), "rest": float(high["mean"] - low["mean"]),
                 "share": float(100 * low["mean"] / high["mean"]) if high["mean"] else float("nan"),
                 "folds": int(min(low["value_folds"], high["value_folds"])), "rests": rests,
+                COLUMN: shared,
             }
         )  # fmt: skip
     columns = "source dataset fraction reached whole rest share folds rests"
-    return pd.DataFrame(found, columns=columns.split())
+    return pd.DataFrame(found, columns=[*columns.split(), COLUMN])
 
 
 def gain(
@@ -117,5 +121,7 @@ def _hover(row: Any, measure: str) -> str:
         f"{PART}: {measure} {row.reached:.3f}, {row.share:.1f} % of the whole network's",
         f"{WHOLE}: {row.whole:.3f}, {row.rest:+.3f}",
     ]
+    if not row.shared_folds:
+        return "<br>".join([*lines, f"no rest fold by fold: {OWN}"])
     known = [f"{rest:+.3f}" for rest in row.rests if not np.isnan(rest)]
     return "<br>".join([*lines, f"rest fold by fold: {' · '.join(known)}"] if known else lines)

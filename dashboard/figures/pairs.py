@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from dashboard.figures.means import interval_note, means_table, told
 from dashboard.figures.palette import ACCENT, FAINT, GRID, INK, empty, layout
 from dashboard.figures.rows import parts, rows
+from dashboard.figures.shared_folds import COLUMN, OWN, with_shared_folds
 
 SECOND = {False: "#bf5b16", True: "#f0a35e"}
 """Of the second strategy; blue-green and orange stay apart for every common colour blindness."""
@@ -26,20 +27,25 @@ PANEL, LINE, FOOT = 215, 17, 52
 
 
 def pairs_table(cells: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """A row per mean (see `means_table`) of a strategy in a pair: `pair` its name, `side` 0 or 1 (first or second)."""
-    means = means_table(cells)
+    """A row per mean (see `means_table`) of a strategy in a pair: `pair` its name, `side` 0 or 1 (first or second).
+
+    `shared_folds` says whether the folds of both are the same.
+    """
+    means = means_table(with_shared_folds(cells), COLUMN)
     found = [
         means[means["strategy"] == name].assign(pair=pair, side=side)
         for pair, names in pairs.items()
         for side, name in enumerate(names)
     ]
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(found, ignore_index=True) if found else means.iloc[:0].assign(pair="", side=0)
 
 
 def spread_note(table: pd.DataFrame) -> str:
     """What the dots and whiskers are, and why there is no interval."""
     ours, published = ((table["source"] == source).any() for source in ("ours", "published"))
-    words = ["Small dots: folds, joined where both strategies have the same one." if ours else "", interval_note(table)]
+    joined = not ours or table.loc[table["source"] == "ours", COLUMN].all()
+    how = "joined where both strategies have the same one" if joined else f"not joined: {OWN}"
+    words = [f"Small dots: folds, {how}." if ours else "", interval_note(table)]
     words += ["Whiskers of published means: standard deviation over five folds, as published."] if published else []
     return " ".join(word for word in words if word)
 
@@ -135,10 +141,10 @@ def coloured(names: tuple[str, str], dark: bool, between: str = " · ") -> str:
 def _panel(
     figure: go.Figure, part: pd.DataFrame, fractions: list[float], measure: str, dark: bool, at: dict[str, int]
 ) -> None:
-    """Folds and their links, then the means with their line."""
+    """Folds, linked where both have the same ones, then the means with their line."""
     for fraction, both in parts(part, "fraction"):
         known = list(both.sort_values("side")["values"])
-        if len(known) == 2 and len(known[0]) == len(known[1]):
+        if len(known) == 2 and len(known[0]) == len(known[1]) and both[COLUMN].all():
             x = fractions.index(fraction)
             pairs = [y for pair in zip(*known, strict=True) for y in (*pair, None)]
             figure.add_scatter(

@@ -6,6 +6,8 @@ import plotly.graph_objects as go
 
 from dashboard.figures.palette import ACCENT, FAINT, FOLDS, GRID, empty, layout
 from dashboard.figures.rows import parts
+from dashboard.figures.shared_folds import COLUMN
+from engine.significance.paired import in_same_folds
 
 AS_IS = "no fine-tuning"
 
@@ -43,14 +45,16 @@ def stage_row(stages: pd.DataFrame, index: int) -> pd.DataFrame:
 def pretrained_table(stages: pd.DataFrame) -> pd.DataFrame:
     """A row per stage and fold: `value` is the mean Dice of the fold's images with a structure, `images` their number.
 
-    Seeds are averaged within the fold.
+    Seeds are averaged within the fold. `shared_folds` says whether folds of one number are the same images in all
+    stages, so that what was before and after belongs together.
     """
     measured = stages[~stages["empty_truth"].astype(bool)]
     found = [
         {"stage": stage, "fold": int(fold), "value": float(part["dice"].mean()), "images": part["index"].nunique()}
         for (stage, fold), part in parts(measured, ["stage", "fold"])
     ]
-    return pd.DataFrame(found, columns=["stage", "fold", "value", "images"])
+    table = pd.DataFrame(found, columns=["stage", "fold", "value", "images"])
+    return table.assign(**{COLUMN: in_same_folds(measured)})
 
 
 def means(table: pd.DataFrame) -> dict[str, str]:
@@ -63,16 +67,18 @@ def means(table: pd.DataFrame) -> dict[str, str]:
 
 
 def pretrained(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
-    """Mean Dice of the stages, joined by a line, with a dot per fold."""
+    """Mean Dice of the stages, joined by a line, with a dot per fold; folds are joined where stages have the same."""
     if not len(table):
         return empty("No test of the start weights as they are is done yet.", dark=dark, height=260)
     figure = go.Figure(layout=layout(dark=dark, height=260, margin={"l": 54, "r": 10, "t": 10, "b": 48}))
     names = list(dict.fromkeys(table["stage"]))
+    shared = bool(table[COLUMN].all())
     for fold, part in parts(table, "fold"):
+        colour = FOLDS[int(fold) % len(FOLDS)] if shared else FAINT[dark]
         figure.add_scatter(
-            x=part["stage"], y=part["value"], mode="lines+markers", name=f"fold {fold}", customdata=part[["images"]],
-            line={"width": 1, "color": FOLDS[int(fold) % len(FOLDS)]}, opacity=0.85,
-            marker={"size": 9, "color": FOLDS[int(fold) % len(FOLDS)]},
+            x=part["stage"], y=part["value"], mode="lines+markers" if shared else "markers", name=f"fold {fold}",
+            customdata=part[["images"]], line={"width": 1, "color": colour}, opacity=0.85,
+            marker={"size": 9, "color": colour},
             hovertemplate=f"fold {fold}, %{{x}}<br>mean Dice %{{y:.3f}}, n = %{{customdata[0]}} images<extra></extra>",
         )  # fmt: skip
     mean = table.groupby("stage", sort=False)["value"].mean()
@@ -84,13 +90,14 @@ def pretrained(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
         hovertemplate=f"%{{x}}<br>mean over {folds} folds %{{y:.3f}}<extra></extra>",
     )  # fmt: skip
     title = {"font": {"size": 12, "color": FAINT[dark]}}
+    dots = "thin: folds" if shared else "dots: folds, other ones in each stage"
     figure.update_xaxes(
         title={"text": "part of the images that was fine-tuned on", **title}, type="category", fixedrange=True,
         showgrid=False, zeroline=False, categoryorder="array", categoryarray=names,
         range=[-0.45, len(names) - 0.55],
     )  # fmt: skip
     figure.update_yaxes(
-        title={"text": "Dice (thin: folds, thick: mean)", **title}, range=[-0.03, 1.02], gridcolor=GRID[dark],
+        title={"text": f"Dice ({dots}, thick: mean)", **title}, range=[-0.03, 1.02], gridcolor=GRID[dark],
         zeroline=False, fixedrange=True,
     )  # fmt: skip
     return figure

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.figures.depth import PAIRS
+from dashboard.figures.shared_folds import has_shared_folds
 from dashboard.report.findings import Findings, Row
 from engine.significance import claim_table, compare_all, corrected_family, split_ratio, tukey_over_strategies
 
@@ -111,7 +112,7 @@ def _family(findings: Findings, pairs: Sequence[tuple[str, str]]) -> pd.DataFram
 
 def new_folds(findings: Findings) -> bool:
     """Whether every strategy and fraction has folds of its own, so that folds cannot be paired."""
-    return bool(findings.facts["data"].get("new_folds", False))
+    return not has_shared_folds(findings.facts)
 
 
 def _tested(row: Row) -> list[str]:

@@ -16,9 +16,9 @@ from dashboard.figures.network import network_table, networks, planned_strategie
 from dashboard.figures.pairs import spread_note
 from dashboard.figures.pareto import pareto, pareto_note, pareto_table
 from dashboard.figures.scratch import scratch, scratch_table
+from dashboard.figures.shared_folds import OWN, has_shared_folds
 from dashboard.report.findings import Findings
 from engine import published as paper
-from engine.architectures import UNITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ Made = Iterator[tuple[str, str, Draw]]
 
 def _networks(findings: Findings) -> Made:
     plan = findings.plan
-    if str(plan["model"].iloc[0]) not in UNITS:
+    if str(plan["model"].iloc[0]) != "unet":
         return
     width, size, classes = (int(plan[name].max()) for name in ("width", "image_size", "classes"))
     table = network_table(
@@ -90,6 +90,7 @@ def _pairs(findings: Findings) -> Made:
     reached = gain_table(cells)
     if len(reached):
         caption = "Mean test Dice that four outer blocks reach alone, and what learning all the others adds to it."
+        caption += "" if has_shared_folds(findings.facts) else f" Of means, not fold by fold: {OWN}."
         yield "What the outer blocks reach", caption, _drawn(gain, reached)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dashboard.figures.answer import advised, told_in
 from dashboard.figures.cells import (
     CELL,
     Rate,
@@ -19,8 +20,9 @@ from dashboard.figures.cells import (
     trial_table,
 )
 from dashboard.figures.matters import marked
-from dashboard.figures.measures import DICE, Measure
+from dashboard.figures.measures import Measure, main_of
 from dashboard.figures.rows import parts
+from dashboard.figures.shared_folds import with_shared_folds
 from engine.errors import DataError, StoreError
 from engine.significance import Recommendation, cell_intervals, recommend
 from engine.store import Store
@@ -42,7 +44,7 @@ class Row:
     """"" unless the study mixes networks."""
     fraction: float
     cells: pd.DataFrame
-    """A cell per strategy, as `cell_table` makes them, of Dice."""
+    """A cell per strategy, as `cell_table` makes them, of the main measure."""
     images: pd.DataFrame
     """A row per test image and training of the complete cells, as `engine.significance` takes them."""
     recommendation: Recommendation | None
@@ -70,27 +72,29 @@ class Findings:
     trials: pd.DataFrame
     """A row per training that counts, as `trial_table` makes them."""
     folds: pd.DataFrame
-    """A row per cell and fold, of Dice."""
+    """A row per cell and fold, of the main measure."""
     cells: pd.DataFrame
-    """A row per cell of Table II, of Dice."""
+    """A row per cell of Table II, of the main measure."""
 
     @cached_property
     def images(self) -> pd.DataFrame:
         """A row per test image and converged training of complete cells: a cell tells of them with its last fold.
 
-        `dataset` is the row of Table II; what begins from random weights stands in each start weights' rows.
+        `dataset` is the row of Table II; what begins from random weights stands in each start weights' rows. `dice` is
+        what the study is measured by: of a classification the accuracy (1 or 0).
         """
         done = self.folds.groupby(CELL)["done"].transform("all")
         complete = self.folds.loc[done, CELL].drop_duplicates()
         good = self.trials[self.trials["converged"].astype(bool)].merge(complete, on=CELL)
         wanted = good[["id", "number", *OF_TRIAL]].astype({"number": "int64"})
         found = self.store.test_images(self.study, list(good["id"])).merge(wanted, on=["id", "number"])
+        found = found.assign(dice=found[self.main.column])
         return in_rows(found, self.plan, self.facts["data"]["name"]).reset_index(drop=True)
 
     @cached_property
     def pretrained(self) -> pd.DataFrame:
         """The start weights as they are, without fine-tuning: `pretrained_table`'s rows."""
-        return pretrained_table(self.plan, self.attempts)
+        return pretrained_table(self.plan, self.attempts, self.main.column)
 
     @cached_property
     def complete_folds(self) -> pd.DataFrame:
@@ -125,7 +129,8 @@ class Findings:
         images = self.images[(self.images["dataset"] == dataset) & (self.images["fraction"] == fraction)]
         recommendation = None
         with suppress(DataError):
-            recommendation = recommend(images, cells, reference=self.reference, margin=self.margin, of=self.of)
+            found = recommend(images, cells, reference=self.reference, margin=self.margin, of=self.of)
+            recommendation = told_in(found, self.main)
         return Row(
             dataset=dataset,
             start=start,
@@ -144,10 +149,13 @@ class Findings:
             if row.recommendation is None:
                 continue
             place = f"{row.fraction:g} %" if self.cells["dataset"].nunique() == 1 else row.label
-            done, planned = int(row.cells["complete"].sum()), len(row.cells)
-            head = "Recommendation" if done == planned else f"So far, with {done} of {planned} strategies done"
-            lines.append(f"**{head}, {place}:** {row.recommendation.sentence}")
+            lines.append(advised(row.recommendation.sentence, row.cells, place))
         return lines
+
+    @property
+    def main(self) -> Measure:
+        """What the study is measured by first: Dice or accuracy."""
+        return main_of(self.facts)
 
     @property
     def reference(self) -> str:
@@ -156,7 +164,7 @@ class Findings:
 
     @property
     def margin(self) -> float:
-        """Loss of Dice that a cheaper strategy may cost."""
+        """Loss of the main measure that a cheaper strategy may cost."""
         return float(self.facts.get("margin", 0.01))
 
     @property
@@ -176,7 +184,7 @@ class Findings:
 
     def cells_of(self, measure: Measure) -> pd.DataFrame:
         """A row per cell of Table II, of another measure."""
-        if measure == DICE:
+        if measure == self.main:
             return self.cells
         folds = fold_table(self.trials, measure.column)
         return _cells(folds, self.plan, self.facts, self.study, measure)
@@ -198,7 +206,8 @@ def read_findings(store: Store, study: str, *, rate: Rate | None = None) -> Find
         raise StoreError(f"{study}: no table at the learning rate {rate}; there are: {tried}")
     chosen = known[0] if rate is None else rate
     trials = trial_table(plan, attempts, chosen)
-    folds = fold_table(trials, DICE.column)
+    main = main_of(facts)
+    folds = fold_table(trials, main.column)
     return Findings(
         store=store,
         study=study,
@@ -210,12 +219,13 @@ def read_findings(store: Store, study: str, *, rate: Rate | None = None) -> Find
         rate=chosen,
         trials=trials,
         folds=folds,
-        cells=_cells(folds, plan, facts, study),
+        cells=_cells(folds, plan, facts, study, main),
     )
 
 
 def _cells(
-    folds: pd.DataFrame, plan: pd.DataFrame, facts: dict[str, Any], study: str, measure: Measure = DICE
+    folds: pd.DataFrame, plan: pd.DataFrame, facts: dict[str, Any], study: str, measure: Measure
 ) -> pd.DataFrame:
     counts, name = facts.get("parameters"), facts["data"]["name"]
-    return cell_table(folds, plan, name, measure=measure.column, study=study, counts=counts)
+    table = cell_table(folds, plan, name, measure=measure.column, study=study, counts=counts)
+    return with_shared_folds(table, facts)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.figures.measures import DICE, Measure
+from dashboard.figures.measures import Measure
 from dashboard.figures.rows import parts
 from dashboard.figures.table2 import FEWEST_COLOURED, Kind, parameter_rows, table2_table
 from dashboard.report.colours import step
@@ -75,17 +75,19 @@ def grid(
     findings: Findings,
     more: pd.DataFrame | None = None,
     *,
-    measure: Measure = DICE,
+    measure: Measure | None = None,
     kind: Kind = "mean",
     fractions: Collection[float] = (),
 ) -> Grid:
     """Table II of a study with the rows `more` (published ones) below; of differences, `more` alone.
 
-    Only the rows of `fractions` where some are given. Of Dice, what is recommended or not inferior is marked.
+    Of the study's main measure where none is given; of that, what is recommended or not inferior is marked. Only the
+    rows of `fractions` where some are given.
     """
+    measure = measure or findings.main
     cells = more if kind == "difference" and more is not None else findings.cells_of(measure)
     chosen: set[tuple[str, float, str]] = set()
-    if measure == DICE and kind == "mean":
+    if measure == findings.main and kind == "mean":
         cells = findings.marked_cells
         chosen = {
             (row.dataset, row.fraction, str(row.recommendation.strategy)) for row in findings.rows if row.recommendation
@@ -161,9 +163,10 @@ def _notes(findings: Findings, groups: list[Group], measure: Measure, kind: Kind
     if any(cell.failed for cell in every):
         said.append("†: some trainings failed to converge and are left out of the mean.")
     if any(cell.collapsed for cell in every):
-        said.append("‡: some trainings collapsed, predicting next to nothing but background; they are in the mean.")
+        nothing = "next to nothing but background" if measure.task == "segmentation" else "one class for all images"
+        said.append(f"‡: some trainings collapsed, predicting {nothing}; they are in the mean.")
     if any(cell.not_inferior for cell in every):
-        said.append(f"≈: not inferior to {findings.reference} within {findings.margin:g} Dice.")
+        said.append(f"≈: not inferior to {findings.reference} within {findings.margin:g} {measure.main}.")
     if any(cell.recommended for cell in every):
         said.append("Framed: recommended.")
     if any("/" in cell.mean for cell in every):

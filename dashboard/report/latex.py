@@ -6,7 +6,7 @@ from textwrap import wrap
 
 import pandas as pd
 
-from dashboard.figures.measures import DICE, Measure
+from dashboard.figures.measures import Measure
 from dashboard.figures.palette import SCALES, Colours
 from dashboard.report.colours import step_colours
 from dashboard.report.findings import Findings
@@ -36,7 +36,7 @@ def latex_table(
     findings: Findings,
     more: pd.DataFrame | None = None,
     *,
-    measure: Measure = DICE,
+    measure: Measure | None = None,
     fractions: Collection[float] = (),
     colours: Colours = "red-green",
 ) -> str:

@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 from dashboard.figures.cells import CHOSEN, in_table
 from dashboard.figures.frames import table1_table
 from dashboard.figures.rows import rows
+from dashboard.figures.shared_folds import has_shared_folds
 from dashboard.report.findings import Findings
 from dashboard.report.words import counted, listed, number, power
 from engine.published import CITATION
@@ -73,7 +74,7 @@ def _splits(findings: Findings) -> list[str]:
     plan, of = findings.plan, findings.of
     together = ", so that no group had images both in a test set and in what was trained or validated on"
     by = f"by {plan['split_by'].iloc[0]}{together if plan['split_by'].iloc[0] == 'group' else ''}"
-    own = findings.facts["data"].get("new_folds")
+    own = not has_shared_folds(findings.facts)
     seed = (
         "a split seed of its own for every strategy and fraction" if own else f"split seed {_only(plan, 'split_seed')}"
     )
@@ -247,6 +248,16 @@ def _statistics(findings: Findings) -> list[str]:
     if not compared:
         return []
     units = "groups of images" if findings.facts["data"].get("groups") else "images"
+    tukey = f"as in {CITATION.short}, Tukey's HSD over folds, which share training images."
+    beside = [
+        "Beside them stand the corrected resampled t test over folds (Nadeau & Bengio 2003) with Holm's correction "
+        f"and, {tukey}"
+    ]
+    if not has_shared_folds(findings.facts):
+        beside = [
+            "Folds were drawn anew for each of them, so images were paired whatever their fold; no test pairs folds.",
+            f"Beside them stands, {tukey}",
+        ]
     return [
         f"Strategies were compared by their paired differences of Dice on the same test images, with percentile "
         f"bootstrap intervals over {units}.",
@@ -254,8 +265,7 @@ def _statistics(findings: Findings) -> list[str]:
         f"study file names, has a one-sided 95 % bound within {findings.margin:g} Dice, corrected for the number of "
         "cheaper strategies; a difference that is not significant was not taken for equality.",
         *[f"Bounds: {note}." for note in list(notes)[:1]],
-        "Beside them stand the corrected resampled t test over folds (Nadeau & Bengio 2003) with Holm's correction "
-        f"and, as in {CITATION.short}, Tukey's HSD over folds, which share training images.",
+        *beside,
     ]
 
 
@@ -293,7 +303,7 @@ def hash_of_test_sets(findings: Findings) -> str:
     Where every strategy and fraction has folds of its own, of [strategy, fraction, fold, places].
     """
     images = findings.images
-    by = ["strategy", "fraction", "fold"] if findings.facts["data"].get("new_folds") else ["fold"]
+    by = ["fold"] if has_shared_folds(findings.facts) else ["strategy", "fraction", "fold"]
     if not len(images):
         return ""
     sets = [

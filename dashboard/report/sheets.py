@@ -7,12 +7,15 @@ from typing import Any
 import pandas as pd
 
 from dashboard.figures.frames import table1_table
-from dashboard.figures.measures import MEASURES
+from dashboard.figures.measures import MEASURES, measures_of
 from dashboard.figures.rows import parts, rows
+from dashboard.figures.shared_folds import OWN
 from dashboard.report.comparisons import against_reference, family, new_folds, shallow_and_deep
 from dashboard.report.findings import Findings
 from dashboard.report.words import interval, power, probability, short, value
 from engine.significance import FEWEST_FOLDS
+
+NO_TEST = f"p (Holm): {OWN}, so folds cannot be paired: no test."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,8 @@ def table1(findings: Findings) -> Sheet:
 
 def other_measures(findings: Findings) -> Sheet:
     """Dice with its interval, IoU, outlines, false positives, cost and rates of every complete cell."""
-    tables = {name: findings.cells_of(measure) for name, measure in MEASURES.items() if name != "Dice"}
+    tables = {name: findings.cells_of(measure) for name, measure in measures_of(findings.main.task).items()}
+    tables.pop(findings.main.name)
     tables = {name: table for name, table in tables.items() if table["mean"].notna().any()}
     unit = ", ".join(sorted({text for text in findings.cells["hd95_unit"] if text}))
     kept = bool(findings.cells["kept"].notna().any())
@@ -49,13 +53,13 @@ def other_measures(findings: Findings) -> Sheet:
     known = bool(findings.marked_cells["low"].notna().any())
     columns = [
         "strategy",
-        "Dice",
+        findings.main.name,
         *(["95 % interval"] if known else []),
         *(MEASURES[name].title(unit) for name in tables),
         "minutes",
         "MB trained",
     ]
-    columns += [*(["Dice kept"] if kept else []), *(["learning rates"] if several else [])]
+    columns += [*([f"{findings.main.name} kept"] if kept else []), *(["learning rates"] if several else [])]
 
     def line(place: int, cell: Any) -> tuple[str, ...]:
         shown = [value(cell.mean), *([interval(cell.low, cell.high, sign=False)] if known else [])]
@@ -123,12 +127,11 @@ def reference_sheet(findings: Findings) -> Sheet:
         "images",
         "folds",
     )
-    said = family(findings)
-    tests = "p: every strategy has folds of its own, so folds cannot be paired: no test."
+    said = NO_TEST if new_folds(findings) else f"p: {family(findings)}."
     notes = [
         "Loss at most: one-sided 95 % bound of the loss against the reference, corrected for the number of cheaper "
         "strategies. A difference that is not significant is not a proof of equality.",
-        tests if new_folds(findings) else f"p: {said}.",
+        said,
     ]
     return _sheet(table, title, columns, line, notes)
 
@@ -148,9 +151,10 @@ def shallow_sheet(findings: Findings) -> Sheet:
         )  # fmt: skip
 
     columns = ("pair", "difference", "95 % interval", "p (Holm)", "p (Tukey, as published)", "images", "folds")
+    own = "p (Holm): corrected resampled t over folds, Holm over this table."
     notes = [
-        "p (Holm): corrected resampled t over folds, Holm over this table. p (Tukey): over folds as the paper reports "
-        "it; folds share training images, so it is too small."
+        f"{NO_TEST if new_folds(findings) else own} p (Tukey): over folds as the paper reports it; folds share "
+        "training images, so it is too small."
     ]
     return _sheet(table, title, columns, line, notes)
 

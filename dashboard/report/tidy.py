@@ -6,22 +6,24 @@ import zipfile
 import pandas as pd
 
 from dashboard.figures.cells import fold_table, for_file, in_rows
-from dashboard.figures.measures import MEASURES
+from dashboard.figures.measures import measures_of
 from dashboard.report.comparisons import against_reference, shallow_and_deep
 from dashboard.report.findings import Findings
 
 IMAGES = ["dataset", "start", "fraction", "strategy", "fold", "seed", "learning_rate", "index", "image", "group"]
-IMAGES += ["dice", "iou", "hd95", "empty_truth", "predicted_pixels"]
+OF_MASKS = ["dice", "iou", "hd95", "empty_truth", "predicted_pixels"]
+OF_CLASSES = ["scanner", "label", "predicted", "accuracy", "top2"]
+"""Further columns of `images`, by what is learned."""
 
 
 def tidy_tables(findings: Findings) -> dict[str, str]:
     """CSV by name: `cells` and `folds` of every measure, `images` of complete cells with their names and groups, and
-    `differences` of paired Dice, with what a page says of each.
+    `differences` of paired Dice (or accuracy), with what a page says of each.
     """
     cells, folds = [], []
-    for name, measure in MEASURES.items():
+    for name, measure in measures_of(findings.main.task).items():
         table = findings.cells_of(measure)
-        if measure.column != "dice" and not table["mean"].notna().any():
+        if measure != findings.main and not table["mean"].notna().any():
             continue
         cells.append(table.assign(measure=name))
         by_fold = fold_table(findings.trials, measure.column)
@@ -32,10 +34,11 @@ def tidy_tables(findings: Findings) -> dict[str, str]:
     # A cell shows its test values with its last fold.
     for name in ("value", "value_all", "false_positive_rate", "kept"):
         every[name] = every[name].where(done)
+    own = OF_MASKS if findings.main.task == "segmentation" else OF_CLASSES
     return {
         "cells": for_file(_measure_first(pd.concat(cells, ignore_index=True))),
         "folds": for_file(_measure_first(every.drop(columns="ids"))),
-        "images": for_file(findings.images.reindex(columns=IMAGES)),
+        "images": for_file(findings.images.reindex(columns=[*IMAGES, *own])),
         "differences": for_file(differences(findings)),
     }
 

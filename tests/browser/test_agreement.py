@@ -1,0 +1,36 @@
+"""Agreement in a real browser: a click on a region's count opens its frames, and the address keeps it."""
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright import sync_api
+
+from tests.made_classification import made_classification
+from tests.served import served
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("agreement")
+    made_classification(folder / "results", folder / "cache", patients=8, fractions=(75,))
+    with served(folder / "results", folder / "cache") as url:
+        yield url
+
+
+def test_a_click_on_a_region_opens_its_frames(page: sync_api.Page, address: str) -> None:
+    page.goto(f"{address}agreement?study=views")
+    page.get_by_text("Right for nobody").wait_for()
+    point = page.locator(".st-key-agreement .point").first
+    point.wait_for(state="attached")
+    box = point.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    everybody = "whole network, input layers and output layers"
+    page.get_by_text(f"Right for {everybody} · ").wait_for()
+    page.locator(".st-key-agreement-images img").nth(5).wait_for()
+    assert parse_qs(urlsplit(page.url).query)["region"] == [everybody]
+    page.reload()
+    page.get_by_text(f"Right for {everybody} · ").wait_for()
