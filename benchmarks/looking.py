@@ -216,6 +216,7 @@ def data_steps() -> Iterator[tuple[str, float, float]]:
 
     from dashboard import data
     from dashboard.figures.cells import rates
+    from dashboard.figures.curve_sheet import curve_sheet, curve_sheet_table
     from dashboard.figures.table2 import table2, table2_table
 
     st.cache_data.clear()
@@ -240,6 +241,10 @@ def data_steps() -> Iterator[tuple[str, float, float]]:
         "its figure as JSON": lambda: table2(cell["table"]).to_json(),
         "one cell's images": one_cell,
         "one cell's epochs": lambda: data.epochs(STUDY, cell["trials"]),
+        "all epochs": lambda: cell.update(epochs=data.epochs(STUDY, data.trials(STUDY, rate))),
+        "all learning curves as JSON": lambda: curve_sheet(
+            curve_sheet_table(cell["epochs"], data.trials(STUDY, rate))
+        ).to_json(),
         "all test images": lambda: data.test_table(STUDY, rate),
         "intervals and recommendations": lambda: data.compute_statistics(STUDY, rate, "dice"),
         "the paper's claims": lambda: data.claims(STUDY, rate),

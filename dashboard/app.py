@@ -6,30 +6,43 @@ from PIL import Image
 from streamlit.navigation.page import StreamlitPage
 
 from dashboard import data
-from dashboard.pages import PAGES
+from dashboard.pages import PAGES, fits, why_not
 from dashboard.views import (
+    accuracy,
+    agreement,
     comparisons,
+    confusion,
     cost,
     curves,
+    embedding_map,
     features,
     images,
     layer_by_layer,
     live,
     masks,
+    mistakes,
     published,
     quality,
+    reader_study,
     results,
     strategies,
 )
 from dashboard.views.choice import select
 from engine.errors import WhichLayersError
+from engine.trial import Task
 
 VIEWS = {
     "results": results.page,
+    "accuracy": accuracy.page,
     "comparisons": comparisons.page,
     "cost": cost.page,
     "layer-by-layer": layer_by_layer.page,
     "published": published.page,
+    "confusion": confusion.page,
+    "mistakes": mistakes.page,
+    "agreement": agreement.page,
+    "embedding-map": embedding_map.page,
+    "reader-study": reader_study.page,
     "strategies": strategies.page,
     "curves": curves.page,
     "masks": masks.page,
@@ -71,25 +84,46 @@ def watch(study: str | None) -> None:
             st.rerun()
 
 
+def task_of(study: str | None) -> Task | None:
+    """What the study's networks learn; None where there is none, or its files cannot be read."""
+    try:
+        return data.task(study) if study and data.facts(study) else None
+    except WhichLayersError:
+        return None
+
+
 st.set_page_config("WhichLayers", page_icon=Image.fromarray(ICON), layout="wide")
 st.html(STYLE)
-pages = {
-    address: st.Page(VIEWS[address], title=title, icon=icon, url_path=address, default=address == "results")
-    for address, (_, title, icon) in PAGES.items()
-}
-sections: dict[str, list[StreamlitPage]] = {}
-for address, (section, _, _) in PAGES.items():
-    sections.setdefault(section, []).append(pages[address])
-chosen = st.navigation(sections)
-asked = st.query_params.get("open")  # the server sends the address of a page here, see `server.create`
-if asked in pages:
-    st.switch_page(pages[asked], query_params={key: value for key, value in st.query_params.items() if key != "open"})
 names = data.studies()
 with st.sidebar:
     study = select("Study", names, "study", always=True) if names else None
     watch(study)
 st.session_state["current"] = study
+task = task_of(study)
+pages = {
+    address: st.Page(
+        VIEWS[address],
+        title=title,
+        icon=icon,
+        url_path=address,
+        default=address == "results",
+        visibility="visible" if fits(address, task) else "hidden",
+    )
+    for address, (_, title, icon) in PAGES.items()
+}
+sections: dict[str, list[StreamlitPage]] = {}
+for address, (section, _, _) in PAGES.items():
+    sections.setdefault(section, []).append(pages[address])
+chosen = st.navigation(sections, expanded=True)
+asked = st.query_params.get("open")  # the server sends the address of a page here, see `server.create`
+if asked in pages:
+    st.switch_page(pages[asked], query_params={key: value for key, value in st.query_params.items() if key != "open"})
+address = next(name for name, page in pages.items() if page == chosen)
 try:
-    chosen.run()
+    if task is not None and not fits(address, task):
+        st.title(chosen.title, anchor=False)
+        st.info(why_not(address, task))
+    else:
+        chosen.run()
 except WhichLayersError as error:
     st.error("  \n".join(error.problems))

@@ -12,14 +12,14 @@ import pandas as pd
 from dashboard import kept
 from dashboard.figures import image_rows, matters
 from dashboard.figures.cells import CELL, Rate, pretrained_table, rates
-from dashboard.figures.measures import MEASURES
+from dashboard.figures.measures import ALWAYS, MAIN, Measure, main_of, measures_of, task_of
 from dashboard.places import cache_root, store_root
 from engine.datasets.cached import load_cached
 from engine.datasets.dataset import Dataset
 from engine.errors import DataError, StoreError
 from engine.significance import Recommendation
 from engine.store import Store
-from engine.trial import CLOSED
+from engine.trial import CLOSED, Task
 
 BUSY = ("preparing", "running")
 
@@ -83,6 +83,22 @@ def facts(study: str) -> dict[str, Any]:
     return store().facts(study) if len(plan(study)) else {}
 
 
+def task(study: str) -> Task:
+    """What the study's networks learn: masks (segmentation) or labels (classification)."""
+    return task_of(facts(study))
+
+
+def main(study: str) -> Measure:
+    """The measure that the study is shown in first: Dice or accuracy."""
+    return main_of(facts(study))
+
+
+def loss_name(study: str) -> str:
+    """What the study's training loss is."""
+    several = len(facts(study)["data"].get("structures") or []) > 1
+    return "cross entropy" if several or task(study) == "classification" else "binary cross entropy"
+
+
 def plan(study: str) -> pd.DataFrame:
     """A row per planned trial."""
     return kept.plan(store_root(), study, stamp(study)).copy(deep=False)
@@ -115,9 +131,10 @@ def crashed(study: str) -> pd.DataFrame:
 
 
 def measures(study: str) -> list[str]:
-    """Names of the measures that the study's attempts have; Dice and IoU in any case."""
+    """Names of the measures of the study's task that its attempts have; the usual ones in any case."""
     found = kept.attempts(store_root(), study, stamp(study))
-    return [name for name, one in MEASURES.items() if one.column in ("dice", "iou") or found[one.column].notna().any()]
+    own = measures_of(task(study))
+    return [name for name, one in own.items() if one.column in ALWAYS or found[one.column].notna().any()]
 
 
 def rate_of(study: str, rate: Rate) -> Rate:
@@ -142,21 +159,22 @@ def cells(study: str, rate: Rate, measure: str, seed: int | None = None) -> pd.D
 
 
 def marked_cells(study: str, rate: Rate, measure: str, seed: int | None = None, *, wait: bool = True) -> pd.DataFrame:
-    """The cells with `low`, `high` and `interval` of each mean, and for Dice `not_inferior` and `recommended`.
+    """The cells with `low`, `high` and `interval` of each mean; of the main measure `not_inferior` and `recommended`.
 
     Without `wait` only what was computed before: statistics of thousands of images take a second.
     """
     table = cells(study, rate, measure, seed)
     found = intervals(study, rate, measure, seed, wait=wait)
     table = table.merge(found, on=CELL, how="left") if len(found) else table
-    return matters.marked(table, recommendations(study, rate, seed, wait=wait)) if measure == "dice" else table
+    return matters.marked(table, recommendations(study, rate, seed, wait=wait)) if measure in MAIN else table
 
 
 def test_table(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame:  # noqa: PT028
     """A row per test image of each training that counts at `rate` and converged, in cells whose folds are all done.
 
     Columns: start, network, fraction, strategy (categorical), fold, seed, learning_rate, index, group, image, dice,
-    iou, hd95, empty_truth, predicted_pixels. From random weights, `start` is "" (see `figures.cells.in_rows`).
+    iou, hd95, empty_truth, predicted_pixels, accuracy, top2. From random weights, `start` is "" (see
+    `figures.cells.in_rows`).
     """
     return kept.test_table(store_root(), study, stamp(study), rate, seed).copy(deep=False)
 
@@ -195,7 +213,7 @@ def recommendations(
 
     Rows whose test images cannot be compared are left out.
     """
-    found, _ = kept.statistics(store_root(), study, stamp(study), rate, "dice", seed, wait=wait)
+    found, _ = kept.statistics(store_root(), study, stamp(study), rate, main(study).column, seed, wait=wait)
     return {place: row.recommendation for place, row in found.items() if row.recommendation is not None}
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from jaxtyping import UInt8
 
 from dashboard import data, kept
+from dashboard.figures.calibration import confidence_bins
 from dashboard.figures.cells import with_results
 from dashboard.figures.circumference import circumference_table
 from dashboard.figures.gallery import tested
@@ -21,8 +22,13 @@ from engine.trial import AS_PRETRAINED
 
 
 def test_images(study: str, trials: pd.DataFrame) -> pd.DataFrame:
-    """A row per test image of the counted attempts, with strategy, fraction, fold, seed, state and predicted masks."""
-    return tested(data.test_images(study, trials), trials)
+    """A row per test image of the counted attempts, with strategy, fraction, fold, seed, state and predicted masks.
+
+    Of a classification `dice` is the accuracy (1 or 0).
+    """
+    images = data.test_images(study, trials)
+    images = images.assign(dice=images["accuracy"]) if data.task(study) == "classification" else images
+    return tested(images, trials)
 
 
 def start_tests(study: str) -> pd.DataFrame:
@@ -33,6 +39,8 @@ def start_tests(study: str) -> pd.DataFrame:
 
 def calibration(study: str, trials: pd.DataFrame) -> pd.DataFrame:
     """A row per bin of predicted probability of the counted attempts: id, number and the fields of `Bin`."""
+    if data.task(study) == "classification":
+        return confidence_bins(data.test_images(study, trials))
     counted = trials.dropna(subset=["number"])
     return kept.calibration(store_root(), study, tuple(counted["id"]), tuple(counted["number"].astype(int)))
 

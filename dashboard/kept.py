@@ -16,11 +16,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.figures import image_rows, matters
+from dashboard.figures.answer import told_in
 from dashboard.figures.cells import Rate, cell_table, fold_table, in_rows, trial_table
 from dashboard.figures.comparison import published_cells
 from dashboard.figures.frames import frames_table
+from dashboard.figures.measures import MAIN, measure_of
 from dashboard.figures.outlines import extremes_table
 from dashboard.figures.rows import parts
+from dashboard.figures.shared_folds import with_shared_folds
 from dashboard.figures.structures import one_each, tile, unpacked
 from dashboard.places import cache_root
 from engine import published as paper
@@ -36,6 +39,8 @@ RESAMPLES = 2000
 """Resamples of an interval on hover, which is told to two or three digits; the recommendation takes more."""
 STATISTICS = 512
 """Rows of Table II whose statistics are kept."""
+PICTURES = 256
+"""Test images that are kept outlined."""
 MEASURED = tuple(name for name in FLAT if name in Attempt.__dataclass_fields__ and name != "number")
 """Columns of attempts that a plan does not have."""
 
@@ -75,7 +80,7 @@ def folds(root: str, study: str, version: str, rate: Rate, measure: str, seed: i
 @st.cache_resource(max_entries=64, show_spinner=False)
 def cells(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> pd.DataFrame:
     told = Store.at(root).facts(study)
-    return cell_table(
+    table = cell_table(
         folds(root, study, version, rate, measure, seed),
         plan(root, study, version),
         told["data"]["name"],
@@ -83,6 +88,7 @@ def cells(root: str, study: str, version: str, rate: Rate, measure: str, seed: i
         study=study,
         counts=told.get("parameters"),
     )
+    return with_shared_folds(table, told)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -104,7 +110,7 @@ class RowStatistics:
     intervals: pd.DataFrame
     """A row per strategy: strategy, low, high (NaN where there is no interval), interval (how it was made)."""
     recommendation: Recommendation | None
-    """None of other measures than Dice, and where the images cannot be compared."""
+    """None of other measures than the main one, and where the images cannot be compared."""
 
 
 Place = tuple[str, str, float]
@@ -166,9 +172,10 @@ def _row_statistics(
     found["interval"] = "bootstrap over " + found["units"].astype(str) + " " + found["resampled"] + "s"
     recommendation = None
     with suppress(DataError):  # images that cannot be compared leave the row without one
-        if measure == "dice":
+        if measure in MAIN:
             reference, margin = str(told.get("reference", "whole network")), float(told.get("margin", 0.01))
-            recommendation = significance.recommend(images, row, reference=reference, margin=margin, of=of)
+            found_best = significance.recommend(images, row, reference=reference, margin=margin, of=of)
+            recommendation = told_in(found_best, measure_of(measure))
     return RowStatistics(intervals=found[table.columns], recommendation=recommendation)
 
 
@@ -224,8 +231,13 @@ def extremes(
     measure: str,
     _cell: pd.DataFrame,
 ) -> pd.DataFrame:
-    images = image_rows.with_score(Store.at(root).test_images(study, ids), measure)
+    images = image_rows.with_score(_of_cell(root, study, ids, numbers), measure)
     return extremes_table(images, _cell, number, image_rows.SCORE)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _of_cell(root: str, study: str, ids: tuple[str, ...], numbers: tuple[int, ...]) -> pd.DataFrame:
+    return Store.at(root).test_images(study, ids)
 
 
 @st.cache_data(max_entries=24, show_spinner=False)
@@ -239,15 +251,26 @@ def pictures(
     measure: str,
     _cell: pd.DataFrame,
 ) -> list[np.ndarray]:
-    chosen = extremes(root, study, ids, numbers, number, measure, _cell)
-    # Masks are most of the bytes: those of the few attempts that are shown.
-    masks = Store.at(root).test_images(study, set(chosen["id"]), masks=True)
-    chosen = chosen.merge(masks[["id", "number", "index", "predicted_mask"]], on=["id", "number", "index"], how="left")
-    source = load_cached(fingerprint, cache_root())
-    return [
-        outlined(source, int(row["index"]), prediction=unpacked(row["predicted_mask"], source.masks.shape[1]))
-        for row in chosen.to_dict("records")
-    ]
+    chosen = extremes(root, study, ids, numbers, number, measure, _cell)[["id", "number", "index"]]
+    known, source = _outlined(), load_cached(fingerprint, cache_root())
+    wanted = [(root, study, fingerprint, *place) for place in chosen.itertuples(index=False, name=None)]
+    # Masks are most of the bytes: those of the few attempts that are shown, and under every measure only once.
+    if missing := chosen[[key not in known for key in wanted]].drop_duplicates().to_records(index=False).tolist():
+        masks = Store.at(root).test_images(study, {name for name, *_ in missing}, masks=True)
+        packed = masks.set_index(["id", "number", "index"])["predicted_mask"]
+        for place in missing:
+            prediction = unpacked(packed.loc[place], source.masks.shape[1])
+            known[root, study, fingerprint, *place] = outlined(source, int(place[-1]), prediction=prediction)
+    found = [known[key] for key in wanted]
+    for key in list(known)[:-PICTURES]:
+        known.pop(key, None)
+    return found
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _outlined() -> dict[tuple[Any, ...], np.ndarray]:
+    """Test images with their outlines, by store, study, data, attempt and place in the data set."""
+    return {}
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -266,7 +289,7 @@ def outlined(source: Dataset, index: int, prediction: np.ndarray | None = None, 
     row = source.table.iloc[index]
     return tile(
         np.asarray(source.images[index]),
-        one_each(np.asarray(source.masks[index]), len(source.structures)),
+        None if source.classes else one_each(np.asarray(source.masks[index]), len(source.structures)),
         prediction,
         aspect=float(row["source_width"]) / float(row["source_height"]),
         longest=longest,

@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from streamlit.web import bootstrap
 
-from dashboard import live_inference
+from dashboard import live_inference, reader_page, thumbnails
 from dashboard.health import HEALTHY
 from dashboard.pages import PAGES
 from dashboard.places import cache_root, store_root
@@ -75,6 +75,8 @@ def create(store: str | None = None, cache: Path | None = None, prefix: str = ""
     routes: list[BaseRoute] = [
         Route(f"{prefix}/healthz", _health),
         Mount(f"{prefix}/inference", app=inference),
+        Mount(f"{prefix}/reader", app=reader_page.build(store_root(), cache_root())),
+        *thumbnails.routes(prefix),
         *(Route(f"{prefix}/{page}", _open(page, prefix)) for page in PAGES),
     ]
     return st.App(Path(__file__).with_name("app.py"), routes=routes, lifespan=lifespan)

@@ -1,4 +1,7 @@
-"""Which trained trials can be shown live, best first, and what each was trained on. Needs no torch."""
+"""Which trained trials can be shown live, best first, and what each was trained on. Needs no torch.
+
+Only trials that outline structures: Live draws masks.
+"""
 
 from collections.abc import Mapping
 from threading import Lock
@@ -27,8 +30,9 @@ class TrainedStudies:
         return [study for study in self._store.studies() if len(self.table(study))]
 
     def table(self, study: str) -> pd.DataFrame:
-        """A row per trained trial of the plan, highest validation Dice first."""
-        kept = frozenset(self._store.has_weights(study) & set(self._store.plan(study)["id"]))
+        """A row per trained trial of the plan, highest validation Dice first; none of a classification."""
+        plan = self._store.plan(study)
+        kept = frozenset(self._store.has_weights(study) & set(plan.loc[plan["task"] == "segmentation", "id"]))
         with self._lock:
             known = self._tables.get(study)
             if known is not None and known[0] == kept:

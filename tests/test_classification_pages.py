@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.figures.answer import caveats, images_line
 from dashboard.pages import ONLY, PAGES, fits, why_not
 from engine.trial import Trial
 from tests.made_classification import made_classification
@@ -235,3 +236,9 @@ def opened(study: str) -> AppTest:
 def test_the_app_opens_a_study_of_each_task() -> None:
     assert "Which layers should be fine-tuned for another scanner?" in opened("views").title[0].value
     assert "Which layers should be fine-tuned for ultrasound?" in opened("masks").title[0].value
+
+
+def test_a_caveat_that_the_provenance_ends_with_is_said_once() -> None:
+    told = {"data": {"name": "views", "provenance": "views: made here; not evidence.", "caveats": ["not evidence"]}}
+    assert images_line(told) == "**views**: made here"
+    assert caveats(told) == "Not evidence."

@@ -109,6 +109,7 @@ def test_published_rows_are_those_of_the_networks_shown_with_the_radiologist_bes
     assert set(theirs["network"]) == {"CaffeNet", PERSON}
     assert theirs.set_index("strategy")["accuracy"].round(4).to_dict() == {"FC6-8": 0.773, "radiologist": 0.7168}
     assert published_rows([]).empty
+    assert PERSON not in set(published_rows(["CVCNet", PERSON])["network"])
     assert set(published_rows(["MobileNet v1"])["strategy"]) == {
         KNOWN_SCANNER, OUT_OF_THE_BOX, "from scratch", "output layers", "input layers",
     }  # fmt: skip

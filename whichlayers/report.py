@@ -21,6 +21,8 @@ from engine.store import Store
 
 PAIRS = (("contracting", "expanding"), ("all except block 5", "block 5"))
 """Shallow minus deep in both schemes (Amiri et al. 2020, III-C)."""
+PAIRS_OF_CLASSES = (("input layers", "output layers"), ("FC6-8", "FC8"), ("whole network", "from scratch"))
+"""Of a classification: shallow minus deep (Pasdeloup et al. 2018), more of the output, transfer minus scratch."""
 LONGEST_LABEL = 22
 """Characters of a data set's name in one line."""
 INK = "#1f2933"
@@ -28,7 +30,7 @@ INK = "#1f2933"
 
 
 def differences(row: Row, first: str, second: str) -> tuple[pd.DataFrame, Comparison] | None:
-    """Mean paired Dice difference of each fold, and over all folds with its note.
+    """Mean paired difference (Dice, or accuracy) of each fold that both share, and over all folds with its note.
 
     Test images without a structure are left out: background alone scores 1 there, whatever was learned. None
     where no fold has converged trainings of both strategies and an image with a structure.
@@ -71,7 +73,8 @@ def print_report(store: Store, study: str, console: Console) -> None:
     for line in findings.advice:
         console.print(_bold(line), highlight=False)
     for dataset, cells in parts(findings.cells, "dataset"):
-        console.print(_means(cells, str(dataset) if findings.cells["dataset"].nunique() > 1 else ""))
+        several = findings.cells["dataset"].nunique() > 1
+        console.print(_means(cells, str(dataset) if several else "", findings.main.name))
     normal = false_positives(findings.cells)
     if len(normal):
         console.print(_false_positives(normal))
@@ -133,12 +136,12 @@ def _bold(markdown: str) -> str:
     return "".join(f"[bold]{piece}[/bold]" if place % 2 else piece for place, piece in enumerate(pieces))
 
 
-def _means(table: pd.DataFrame, dataset: str) -> Table:
+def _means(table: pd.DataFrame, dataset: str, measure: str) -> Table:
     cut = sorted({text for text in table["cut"] if text})
     collapsed = table.loc[table["collapsed"] > 0]
     remarks = [f"{'; '.join(cut)} ({(table['cut'] != '').sum()} of {len(table)} cells)"] if cut else []
     remarks += [f"{row.strategy} {row.fraction:g} %: {row.collapsed} collapsed" for row in each(collapsed)]
-    title = f"Dice on test images, mean (sd) over folds{f': {dataset}' if dataset else ''}"
+    title = f"{measure} on test images, mean (sd) over folds{f': {dataset}' if dataset else ''}"
     drawn = Table(title=escape(title), caption=escape("\n".join(remarks)) or None)
     drawn.add_column("strategy")
     drawn.add_column("parameters", justify="right")
@@ -189,7 +192,7 @@ def _print_differences(findings: Findings, console: Console) -> Iterator[str]:
     for row in findings.rows:
         place = row.label if several else f"{row.fraction:g} %"
         done = set(row.cells.loc[row.cells["complete"].astype(bool) & row.cells["mean"].notna(), "strategy"])
-        for first, second in PAIRS:
+        for first, second in PAIRS if findings.main.task == "segmentation" else PAIRS_OF_CLASSES:
             if not {first, second} <= done:
                 continue
             found = differences(row, first, second)
@@ -199,6 +202,6 @@ def _print_differences(findings: Findings, console: Console) -> Iterator[str]:
             by_fold, over_all = found
             folds = ", ".join(f"fold {one.fold}: {one.mean_difference:+.3f}" for one in each(by_fold))
             interval = "" if over_all.low is None else f" [{over_all.low:+.3f}, {over_all.high:+.3f}]"
-            said = f"{place}: {first} minus {second}: {over_all.mean_difference:+.3f}{interval} Dice ({folds})"
-            console.print(Text(said))
+            by = f"{over_all.mean_difference:+.3f}{interval} {findings.main.main}" + (f" ({folds})" if folds else "")
+            console.print(Text(f"{place}: {first} minus {second}: {by}"))
             yield over_all.note

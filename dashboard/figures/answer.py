@@ -1,14 +1,18 @@
 """The answer in plain words, and the other sentences that stand above the table. Only descriptive."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from dashboard.figures.measures import MEASURES, Measure
+from dashboard.figures.measures import MEASURES, Measure, in_words_of
 from dashboard.figures.rows import parts, rows
 from engine.significance import Recommendation
 
+NETWORKS = {
+    "caffenet": "CaffeNet", "vgg16": "VGG16", "mobilenet": "MobileNet v1", "cvcnet": "CVCNet (our reconstruction)"
+}  # fmt: skip
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 
 
@@ -29,7 +33,8 @@ def answer(cells: pd.DataFrame, *, measure: str = "Dice") -> str:
             if shown.lower_is_better:
                 (best, most), (worst, least) = (worst, least), (best, most)
             first = [_value(cell, shown) for cell in rows(best)]
-            text = f"{where}: {most} mean test {shown.title(_unit(row))} {', then '.join(first)}"
+            said = shown.title(_unit(row)) if shown.column == "hd95" else shown.said
+            text = f"{where}: {most} mean test {said} {', then '.join(first)}"
             text += f"; {least} {_value(next(rows(worst)), shown)}" if len(good) > 2 else ""
             sentences.append(text + ".")
         elif row["complete"].all():
@@ -40,7 +45,7 @@ def answer(cells: pd.DataFrame, *, measure: str = "Dice") -> str:
             known = row.dropna(subset=["validation"]).nlargest(2, "validation")
             lead = ", then ".join(f"**{_whole(cell.strategy)}** ({cell.validation:.2f})" for cell in rows(known))
             text = f"{where}: {done} of {planned} cells complete"
-            sentences.append(f"{text}; by validation Dice so far {lead}." if lead else f"{text}.")
+            sentences.append(f"{text}; by validation {shown.main} so far {lead}." if lead else f"{text}.")
     if folds:
         count = NUMBERS[folds] if folds < len(NUMBERS) else str(folds)
         few = "no test and no interval" if folds <= 2 else "intervals of the means stand on hover"
@@ -48,17 +53,34 @@ def answer(cells: pd.DataFrame, *, measure: str = "Dice") -> str:
     return "  \n".join(sentences)
 
 
-def advice(recommendations: Mapping[tuple[str, str, float], Recommendation]) -> str:
-    """The recommendation of each row in its own words, least images first; once where all say the same."""
+def told_in(found: Recommendation, measure: Measure) -> Recommendation:
+    """The recommendation in words of the measure that it was made from in place of Dice."""
+    return replace(found, sentence=in_words_of(found.sentence, measure), note=in_words_of(found.note, measure))
+
+
+def advice(recommendations: Mapping[tuple[str, str, float], Recommendation], cells: pd.DataFrame) -> str:
+    """The recommendation of each row in its own words, least images first; once where all say the same.
+
+    `cells` are those of Table II: they tell which rows are not done yet.
+    """
     ordered = sorted(recommendations.items(), key=lambda item: item[0][2])
-    if len({found.sentence for _, found in ordered}) == 1:
-        return f"**Recommendation:** {ordered[0][1].sentence}"
+    own = {tuple(place): row for place, row in parts(cells, ["start", "network", "fraction"])}
+    alike = {advised(found.sentence, own[place]) for place, found in ordered}
+    if len(alike) == 1:
+        return alike.pop()
     several = len({place[:2] for place, _ in ordered}) > 1
     lines = []
     for (start, network, fraction), found in ordered:
         named = [f"{fraction:g} %", *((name for name in (start, network) if name) if several else ())]
-        lines.append(f"**Recommendation, {' · '.join(named)}:** {found.sentence}")
+        lines.append(advised(found.sentence, own[start, network, fraction], " · ".join(named)))
     return "  \n".join(lines)
+
+
+def advised(sentence: str, row: pd.DataFrame, place: str = "") -> str:
+    """`**Recommendation, 80 %:** ...`; of a row (its cells of Table II) that is not done, what is so far."""
+    done, planned = int(row["complete"].sum()), len(row)
+    head = "Recommendation" if done == planned else f"So far, with {done} of {planned} strategies done"
+    return f"**{f'{head}, {place}' if place else head}:** {sentence}"
 
 
 def _now(trial: Mapping[str, Any]) -> str:
@@ -86,8 +108,10 @@ def false_positives(cell: Any) -> str:
 
 
 def images_line(facts: Mapping[str, Any]) -> str:
-    """What the images are: their name and where they come from."""
+    """What the images are: their name and where they come from, without what `caveats` says."""
     name, text = str(facts["data"]["name"]), str(facts["data"]["provenance"]).rstrip(".")
+    for known in facts["data"].get("caveats") or []:
+        text = text.replace(str(known).rstrip("."), "").rstrip("; ,.")
     return f"**{name}**: {text.removeprefix(name).lstrip(': ')}"
 
 
@@ -100,15 +124,34 @@ def provenance(facts: Mapping[str, Any], plan: pd.DataFrame) -> str:
     if len(starts) > 1:
         told = [f"{start['name']} ({text})" for start, text in zip(starts, told, strict=True)]
     parts.append(f"start weights: {'; '.join(told)}" if told else "no start weights")
-    model = settings.get("model", "unet")
-    network = f"U-Net, width {settings['width']}" if model == "unet" else str(model)
+    network = network_name(str(settings.get("model", "unet")), width=settings["width"])
     parts.append(f"{network}, {settings['image_size']} × {settings['image_size']} pixels")
     if len(plan):
         ran, of = plan["fold"].nunique(), int(plan["folds"].iloc[0])
         parts.append(f"{ran} of {of} folds, split by {plan['split_by'].iloc[0]}")
-    parts.append(f"at most {settings['max_epochs']} epochs, patience {settings['patience']}")
+    parts.append(_length(settings, plan))
     parts.append(str(settings["precision"]))
     return " · ".join(parts)
+
+
+def network_name(model: str, *, width: int | None = None) -> str:
+    """A network as its paper calls it; with `width` the U-Net's too."""
+    if model == "unet":
+        return "U-Net" if width is None else f"U-Net, width {width}"
+    return NETWORKS.get(model, model)
+
+
+def caveats(facts: Mapping[str, Any]) -> str:
+    """What must be known before anything is concluded from the data, or ""."""
+    told = [str(one).rstrip(".") for one in facts["data"].get("caveats") or []]
+    return f"{'. '.join(one[:1].upper() + one[1:] for one in told)}." if told else ""
+
+
+def _length(settings: Mapping[str, Any], plan: pd.DataFrame) -> str:
+    iterations = int(plan["iterations"].max()) if "iterations" in plan and len(plan) else 0
+    if iterations:
+        return f"{iterations:,} iterations, the last weights kept"
+    return f"at most {settings['max_epochs']} epochs, patience {settings['patience']}"
 
 
 def duration(seconds: int | float) -> str:

@@ -16,7 +16,9 @@ CHOSEN = "chosen on validation"
 RESULTS = [
     "state", "dice", "iou", "hd95", "hd95_unit", "hd95_undefined", "false_positive_rate", "normal_images",
     "kept_dice", "validation_dice", "validation_loss", "cut_at", "collapsed", "best_epoch", "epochs_run",
-    "seconds", "trainable_parameters", "total_parameters", "number", "error",
+    "seconds", "trainable_parameters", "total_parameters", "number", "error", "accuracy", "top2",
+    "balanced_accuracy", "training_accuracy", "kept_accuracy", "validation_accuracy", "seconds_per_image",
+    "training_images",
 ]  # fmt: skip
 """Columns of attempts that tables need."""
 CELL = ["start", "network", "fraction", "strategy"]
@@ -78,7 +80,8 @@ def in_rows(table: pd.DataFrame, plan: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def strategy_order(plan: pd.DataFrame) -> list[str]:
     """Strategies of the plan: the paper's in the paper's order, then others as planned."""
-    known = [name for table in STRATEGIES.values() for name in table]
+    models = dict.fromkeys([*plan["model"], *STRATEGIES]) if "model" in plan else STRATEGIES
+    known = list(dict.fromkeys(name for model in models for name in STRATEGIES.get(str(model), ())))
     names = list(dict.fromkeys(in_table(plan)["strategy"]))
     return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
 
@@ -93,7 +96,8 @@ def trial_table(
     """A row per planned trial that counts at `rate` (and has the `seed`), with what its closed or last attempt found.
 
     `CHOSEN` takes, per start, fraction, strategy, fold and seed, the learning rate with the highest validation Dice
-    once all rates that it will have (`draws`) are closed: test images decide nothing. None takes the first of `rates`.
+    (or accuracy) once all rates that it will have (`draws`) are closed: test images decide nothing. None takes the
+    first of `rates`.
     """
     if rate is None and len(plan):
         rate = rates(plan)[0]
@@ -107,7 +111,7 @@ def trial_table(
     all_tried = tried.transform("nunique") >= draws.transform("max")
     trials["closed"] = trials["closed"].groupby(group).transform("all") & all_tried
     best = trials.assign(_group=group).sort_values(
-        ["converged", "validation_dice", "validation_loss", "learning_rate"], ascending=[False, False, True, True]
+        ["converged", "validation", "validation_loss", "learning_rate"], ascending=[False, False, True, True]
     )
     trials = best.drop_duplicates("_group").drop(columns="_group").sort_index().reset_index(drop=True)
     trials["converged"] &= trials["closed"]
@@ -115,12 +119,18 @@ def trial_table(
 
 
 def with_results(plan: pd.DataFrame, attempts: pd.DataFrame) -> pd.DataFrame:
-    """A row per planned trial with what its closed or last attempt found, `closed` and `converged`."""
+    """A row per planned trial with what its closed or last attempt found, `closed` and `converged`.
+
+    `validation` and `kept` are Dice, or accuracy of a classification.
+    """
     # What an earlier version did not measure stays missing.
     found = latest(attempts[attempts["id"].isin(plan["id"])]).reindex(columns=["id", *RESULTS])
     trials = plan.merge(found, on="id", how="left", validate="many_to_one")
     trials["closed"] = trials["state"].isin(CLOSED)
     trials["converged"] = trials["state"] == "completed"
+    for name in ("validation", "kept"):
+        dice, accuracy = (pd.to_numeric(trials[f"{name}_{kind}"]).astype(float) for kind in ("dice", "accuracy"))
+        trials[name] = dice.fillna(accuracy)
     return trials
 
 
@@ -129,8 +139,9 @@ def fold_table(trials: pd.DataFrame, measure: str = "dice") -> pd.DataFrame:
 
     `done` tells that all its planned trainings are closed; counts are of trainings. `false_positive_rate` is the part
     of the fold's `normal_images` (test images without a structure) on which something is predicted, NaN without any.
-    `minutes` is the mean wall time of a training, `kept` the mean Dice that is left on the start weights' own images,
-    `hd95_undefined` counts test images without a distance; `trainable` and `total` are 0 while nothing is trained.
+    `minutes` is the mean wall time of a training, `kept` the mean Dice (or accuracy) that is left on the start
+    weights' own images, `hd95_undefined` counts test images without a distance; `trainable` and `total` are 0 while
+    nothing is trained.
     """
     key = [*CELL, "fold"]
     closed, good = trials["closed"].astype(bool), trials["converged"].astype(bool)
@@ -151,10 +162,10 @@ def fold_table(trials: pd.DataFrame, measure: str = "dice") -> pd.DataFrame:
         {
             "value": number[measure].where(good),
             "value_all": number[measure].where(closed),
-            "validation": number["validation_dice"].where(good),
+            "validation": number["validation"].where(good),
             "false_positive_rate": number["false_positive_rate"].where(good),
             "minutes": number["seconds"].where(closed) / 60,
-            "kept": number["kept_dice"].where(good),
+            "kept": number["kept"].where(good),
         }
     )
     highest = pd.DataFrame(
@@ -180,7 +191,7 @@ def fold_table(trials: pd.DataFrame, measure: str = "dice") -> pd.DataFrame:
 
 
 _NUMBERS = [
-    "validation_dice", "false_positive_rate", "normal_images", "cut_at", "seconds", "kept_dice",
+    "validation", "false_positive_rate", "normal_images", "cut_at", "seconds", "kept",
     "trainable_parameters", "total_parameters", "hd95_undefined",
 ]  # fmt: skip
 FOLD_COLUMNS = [

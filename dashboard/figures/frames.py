@@ -12,8 +12,12 @@ from dashboard.figures.rows import parts
 
 
 def frames_table(table: pd.DataFrame, masks: UInt8[np.ndarray, "image height width"]) -> pd.DataFrame:
-    """A row per image: the data set's columns, `index` into its arrays, and `coverage`, the mask's part in percent."""
-    coverage = 100 * np.asarray(masks).reshape(len(masks), -1).mean(axis=1)
+    """A row per image: the data set's columns, `index` into its arrays, and `coverage`, the mask's part in percent.
+
+    Without masks (classification) the coverage is missing.
+    """
+    flat = np.asarray(masks).reshape(len(masks), masks.shape[1] * masks.shape[2])
+    coverage = 100 * flat.mean(axis=1) if flat.size else np.full(len(masks), np.nan)
     return table.reset_index(drop=True).assign(index=np.arange(len(table)), coverage=coverage)
 
 
@@ -28,9 +32,12 @@ def filtered(
 
 
 def caption(row: Mapping[str, Any] | pd.Series) -> str:
-    """Two lines: name and group; `540 × 800 pixels · mask 12.3 %`."""
+    """Two lines: name and group; `540 × 800 pixels · mask 12.3 %`, without masks its class and scanner."""
     group = f" · {row['group']}" if row["group"] else ""
     size = f"{row['source_width']:.0f}\u00a0×\u00a0{row['source_height']:.0f}\u00a0pixels"
+    if np.isnan(row["coverage"]):
+        about = " · ".join(str(row[name]) for name in ("label", "scanner") if row[name])
+        return f"**{PurePosixPath(str(row['image'])).name}**{group}  \n{about} · {size}"
     covered = f"mask\u00a0{row['coverage']:.1f}\u00a0%" if row["coverage"] else "empty mask"
     return f"**{PurePosixPath(str(row['image'])).name}**{group}  \n{size} · {covered}"
 

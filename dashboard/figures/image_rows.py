@@ -5,7 +5,7 @@ import pandas as pd
 
 from dashboard.figures.cells import CELL
 
-FIELDS = ("index", "group", "image", "dice", "iou", "hd95", "empty_truth", "predicted_pixels")
+FIELDS = ("index", "group", "image", "dice", "iou", "hd95", "empty_truth", "predicted_pixels", "accuracy", "top2")
 """Fields of the store's test images that `test_table` takes."""
 SCORE = "score"
 
@@ -62,14 +62,15 @@ def _repeated(values: pd.Series, owner: np.ndarray) -> pd.Categorical | np.ndarr
 def mean_over_seeds(images: pd.DataFrame, column: str = "dice") -> pd.DataFrame:
     """A row per cell, fold and image, `dice` being the mean of `column` over seeds; as `engine.significance` takes it.
 
-    Normal images are left out, where Dice says nothing; of the false-positive rate they are all there is.
+    Normal images are left out, where Dice says nothing; of the false-positive rate they are all there is. What single
+    images do not have (balanced accuracy) leaves no row.
     """
     normal = images["empty_truth"].astype(bool)
     if column == "false_positive_rate":
         images = images[normal].assign(false_positive_rate=lambda rows: (rows["predicted_pixels"] > 0).astype(float))
     else:
         images = images[~normal]
-    images = images.dropna(subset=[column])
+    images = images.dropna(subset=[column]) if column in images else images.iloc[:0].assign(**{column: np.nan})
     key = [*CELL, "fold", "index"]
     group = images.groupby(key, sort=False).ngroup().to_numpy()
     table = images[[*key, "group"]].iloc[np.unique(group, return_index=True)[1]].reset_index(drop=True)

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 from dashboard.figures.means import means_table, told
 from dashboard.figures.palette import FAINT, GRID, INK, empty, layout
 from dashboard.figures.rows import parts, rows
-from engine.architectures import UNET_CONVOLUTIONS, Strategy, parse_strategy
+from engine.architectures import UNET_CONVOLUTIONS, UNITS, Strategy, parse_strategy
 from engine.errors import StrategyError
 
 BLOCKS: dict[str, tuple[str, ...]] = {
@@ -24,6 +24,12 @@ DIRECTIONS = {
     "alone": "one block alone",
 }
 """Title of each panel's axis."""
+OF_UNITS = {
+    "shallow to deep": "units up to …",
+    "deep to shallow": "units from … on",
+    "alone": "one unit alone",
+}
+"""The same of a classifier, whose units stand on the axis by name."""
 SHADES = {
     False: ("#8fb8c9", "#4f93ad", "#0b6e8a", "#074a5e", "#03303d"),
     True: ("#2f6f85", "#3f98b3", "#4fc3e0", "#93dbee", "#d3f1f9"),
@@ -41,19 +47,20 @@ NEAREST = 16
 """Pixels between two names of lines."""
 
 
-def layers_table(cells: pd.DataFrame) -> pd.DataFrame:
-    """A row per mean (see `means_table`) of the U-Net that belongs to a series, with `direction`, `block` and `grain`.
+def layers_table(cells: pd.DataFrame, model: str = "unet") -> pd.DataFrame:
+    """A row per mean (see `means_table`) that belongs to a series, with `direction`, `block` and `grain`.
 
     Series are `shallow to deep` (a run of convolutions from the input on), `deep to shallow` (a run up to the output),
     and `alone` (one block, or one convolution). `block` is the last one that joined, as a number on the axis: 4.5 is
     half of block 5 from the input on. Of what learns alone it is the middle. `grain` tells whole blocks from parts.
-    Only plain fine-tuning from start weights counts; the whole network ends both runs.
+    Only plain fine-tuning from start weights counts; the whole network ends both runs. Blocks are those of the U-Net,
+    or the units of a classifier `model`, counted from 1.
     """
     means = means_table(cells)
     found = [
         (place, direction, block, grain)
         for place, name in enumerate(means["strategy"])
-        for direction, block, grain in series(str(name))
+        for direction, block, grain in series(str(name), model)
     ]
     table = means.iloc[[place for place, *_ in found]].reset_index(drop=True)
     for column, name in enumerate(("direction", "block", "grain"), 1):
@@ -68,14 +75,16 @@ def layers_table(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def series(name: str) -> list[tuple[str, float, str]]:
+def series(name: str, model: str = "unet") -> list[tuple[str, float, str]]:
     """Direction, place on the axis and grain of each series that a strategy of this name is part of."""
     try:
-        strategy = parse_strategy(name)
+        strategy = parse_strategy(name, model)
     except StrategyError:
         return []
     if strategy != Strategy(name=strategy.name, units=strategy.units) or not strategy.units:
         return []
+    if model != "unet":
+        return _series_of_units(strategy.units, UNITS.get(model, ()))
     every = [part for names in BLOCKS.values() for part in names]
     chosen = [part for unit in strategy.units for part in UNET_CONVOLUTIONS.get(unit, (unit,))]
     found: list[tuple[str, float, str]] = []
@@ -93,6 +102,17 @@ def series(name: str) -> list[tuple[str, float, str]]:
     return found
 
 
+def _series_of_units(chosen: tuple[str, ...], order: tuple[str, ...]) -> list[tuple[str, float, str]]:
+    found = []
+    if chosen == order[: len(chosen)]:
+        found.append(("shallow to deep", float(len(chosen)), "block"))
+    if chosen == order[-len(chosen) :]:
+        found.append(("deep to shallow", float(len(order) - len(chosen) + 1), "block"))
+    if len(chosen) == 1 and chosen[0] in order:
+        found.append(("alone", float(order.index(chosen[0]) + 1), "block"))
+    return found
+
+
 def _place(part: str, within: float) -> float:
     """Where a convolution lies: 1 is the end of block 1; `within` runs from its begin (0) to its end (1)."""
     block = part.split(".")[0]
@@ -100,10 +120,14 @@ def _place(part: str, within: float) -> float:
     return int(block) - 1 + (names.index(part) + within) / len(names)
 
 
-def layers(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = False) -> go.Figure:
+def layers(table: pd.DataFrame, *, measure: str = "Dice", model: str = "unet", dark: bool = False) -> go.Figure:
     """A panel per direction, a line per fraction with its name at its end, folds as small dots. One data set."""
     if not table["mean"].notna().any():
-        return empty("Needs complete cells such as <i>block 1</i>, <i>blocks 1,2</i> or <i>blocks 8,9</i>.", dark=dark)
+        such = "<i>block 1</i>, <i>blocks 1,2</i> or <i>blocks 8,9</i>"
+        such = such if model == "unet" else "<i>first 2 units</i> or <i>last 3 units</i>"
+        return empty(f"Needs complete cells such as {such}.", dark=dark)
+    names = list(BLOCKS) if model == "unet" else list(UNITS.get(model, ()))
+    titles, last = (DIRECTIONS if model == "unet" else OF_UNITS), len(names) + 0.65
     directions = [name for name in DIRECTIONS if name in set(table["direction"])]
     fractions = sorted(set(table["fraction"]))
     shades = _shades(len(fractions), dark)
@@ -118,7 +142,7 @@ def layers(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = False) ->
         for fraction, shade in zip(fractions, shades, strict=True):
             line = here[here["fraction"] == fraction]
             _folds(figure, line, SIDE * (fractions.index(fraction) - (len(fractions) - 1) / 2), shade, at)
-            _line(figure, line, direction, shade, measure, at)
+            _line(figure, line, direction, shade, measure, len(names), at)
             known = line[line["mean"].notna()].sort_values("block", ascending=backwards)
             if len(known):
                 ends.append((known["block"].iloc[0], known["mean"].iloc[0], f"{fraction:g} %", shade))
@@ -132,8 +156,9 @@ def layers(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = False) ->
                 font={"size": 13, "color": shade}, **at,
             )  # fmt: skip
         figure.update_xaxes(
-            range=[9.9, 0.6] if backwards else [0.35, 9.65], tickvals=list(range(1, 10)), showgrid=False,
-            title={"text": DIRECTIONS[direction], "font": {"size": 13}}, fixedrange=True, showline=True,
+            range=[last + 0.25, 0.6] if backwards else [0.35, last], tickvals=list(range(1, len(names) + 1)),
+            ticktext=names, tickangle=0 if model == "unet" else -60, showgrid=False, automargin=True,
+            title={"text": titles[direction], "font": {"size": 13}}, fixedrange=True, showline=True,
             linecolor=GRID[dark], tickcolor=FAINT[dark], zeroline=False, **at,
         )  # fmt: skip
     figure.update_yaxes(
@@ -153,13 +178,15 @@ def _folds(figure: go.Figure, line: pd.DataFrame, aside: float, shade: str, at: 
     )  # fmt: skip
 
 
-def _line(figure: go.Figure, line: pd.DataFrame, direction: str, shade: str, measure: str, at: dict[str, int]) -> None:
+def _line(
+    figure: go.Figure, line: pd.DataFrame, direction: str, shade: str, measure: str, blocks: int, at: dict[str, int]
+) -> None:
     """Means of one fraction in one direction; whole blocks are larger dots than parts of them."""
     # A run only grows, so its line may pass over what was not run; blocks alone say nothing of those between them.
     runs = [("", line.sort_values("block"))] if direction != "alone" else list(parts(line, "grain"))
     for grain, part in runs:
         if direction == "alone" and grain == "block":
-            part = part.set_index("block").reindex([float(block) for block in BLOCKS]).reset_index()
+            part = part.set_index("block").reindex([float(block) for block in range(1, blocks + 1)]).reset_index()
         whole = [row.grain == "block" for row in rows(part)]
         figure.add_scatter(
             x=part["block"], y=part["mean"], mode="lines+markers", line={"color": shade, "width": 2},

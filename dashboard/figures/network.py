@@ -175,7 +175,7 @@ def network(table: pd.DataFrame, *, colours: Colours = "red-green", dark: bool =
     )
     figure.update_layout(margin={"l": 158, "r": 158, "t": 6, "b": 50} if drawn else {"l": 4, "r": 4, "t": 6, "b": 6})
     whole = (0.0, 1.0, 0.0, 1.0)
-    pieces = pieces_of(table, whole)
+    pieces = pieces_of(table, whole, len(table))
     draw(figure, pieces, links_of(whole) if drawn else [], colours=colours, dark=dark, size=15, narrowest=380)
     found = list(parts(table, "unit"))
     places = boxes() if drawn else {piece.label: piece.box for piece in pieces}

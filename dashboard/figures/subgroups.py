@@ -150,8 +150,8 @@ def key(strategies: Sequence[str], *, dark: bool) -> str:
     )
 
 
-def subgroups(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
-    """A row per subgroup with its mean Dice and interval; two strategies in two colours and shapes."""
+def subgroups(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = False) -> go.Figure:
+    """A row per subgroup with its mean and interval; two strategies in two colours and shapes."""
     if not len(table):
         return empty("No test image of these cells is in a subgroup.", dark=dark, height=200)
     names = list(dict.fromkeys(table["subgroup"]))
@@ -163,7 +163,7 @@ def subgroups(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
     for number, (strategy, part) in enumerate(parts(table, "strategy")):
         colour, symbol = look(number, dark=dark)
         shift = 0.0 if len(strategies) == 1 else 0.16 - 0.32 * number
-        told = [_told(row) for row in part.to_dict("records")]
+        told = [_told(row, measure) for row in part.to_dict("records")]
         figure.add_scatter(
             x=part["mean"], y=[place[name] + shift for name in part["subgroup"]], mode="markers", name=strategy,
             text=told, marker={"size": 11, "symbol": symbol, "color": colour},
@@ -181,7 +181,7 @@ def subgroups(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
         tickfont={"color": INK[dark]},
     )  # fmt: skip
     figure.update_xaxes(
-        title={"text": "mean Dice over test images", "font": {"size": 12, "color": FAINT[dark]}},
+        title={"text": f"mean {measure} over test images", "font": {"size": 12, "color": FAINT[dark]}},
         gridcolor=GRID[dark], zeroline=False, fixedrange=True, tickformat=".2~f", nticks=6,
         range=[max(float(lowest) - 0.03, -0.02), min(float(highest) + 0.03, 1.02)],
     )  # fmt: skip
@@ -194,12 +194,12 @@ def _tick(name: str, table: pd.DataFrame) -> str:
     return f"{name}  <span style='font-size:11px'>(n = {row['images']}{groups})</span>"
 
 
-def _told(row: Mapping[Any, Any]) -> str:
+def _told(row: Mapping[Any, Any], measure: str) -> str:
     groups = f" of {_groups(int(row['groups']))}" if row["groups"] else ""
     interval = "" if pd.isna(row["low"]) else f", {row['low']:.3f} to {row['high']:.3f}"
     lines = [
         f"{row['strategy']} · {row['subgroup']}",
-        f"mean Dice {row['mean']:.3f}{interval}",
+        f"mean {measure} {row['mean']:.3f}{interval}",
         f"n = {row['images']} images{groups}, {row['folds']} fold{'s' if row['folds'] != 1 else ''}",
         str(row["note"]),
     ]

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures.answer import false_positives
-from dashboard.figures.measures import DICE, MEASURES, Measure
+from dashboard.figures.measures import MEASURES, Measure
 from dashboard.figures.palette import ACCENT, FAINT, INK, PLAIN, SCALES, Colours, empty, layout
 from dashboard.figures.rows import rows
 
@@ -109,7 +109,7 @@ def _hover(cell: dict[str, Any], measure: Measure, kind: Kind) -> str:
     if not cell["complete"]:
         lines.append(f"{cell['folds_done']:.0f} of {cell['folds']:.0f} folds done; test values come with the last")
         if not np.isnan(cell["validation"]):
-            lines.append(f"validation Dice so far {cell['validation']:.3f}")
+            lines.append(f"validation {measure.main} so far {cell['validation']:.3f}")
     elif np.isnan(cell["mean"]):
         lines.append(_why_no_mean(cell, measure))
     elif kind == "difference":
@@ -127,11 +127,12 @@ def _hover(cell: dict[str, Any], measure: Measure, kind: Kind) -> str:
     if cell["crashed"]:
         lines.append(f"{cell['crashed']:.0f} crashed")
     if cell["collapsed"]:
-        lines.append(f"{cell['collapsed']:.0f} collapsed (only background), kept in the mean")
+        said = "only background" if measure.task == "segmentation" else "one class for all images"
+        lines.append(f"{cell['collapsed']:.0f} collapsed ({said}), kept in the mean")
     if cell["cut"]:
         lines.append(cell["cut"])
     lines.append(f"learning rate {', '.join(f'{rate:g}' for rate in cell['rates'])}")
-    return "<br>".join([*lines, *_cost(cell)])
+    return "<br>".join([*lines, *_cost(cell, measure)])
 
 
 def _why_no_mean(cell: dict[str, Any], measure: Measure) -> str:
@@ -163,7 +164,7 @@ def _mean(cell: dict[str, Any], measure: Measure) -> list[str]:
     return lines
 
 
-def _cost(cell: dict[str, Any]) -> list[str]:
+def _cost(cell: dict[str, Any], measure: Measure) -> list[str]:
     """What a training costs and what it leaves of the old task, where that is known."""
     found = []
     if not np.isnan(cell["minutes"]):
@@ -171,7 +172,7 @@ def _cost(cell: dict[str, Any]) -> list[str]:
     if not np.isnan(cell["megabytes"]) and cell["source"] == "ours":
         found.append(f"{cell['megabytes']:.2g} MB trained")
     if not np.isnan(cell["kept"]):
-        found.append(f"Dice left on the start weights' own images {DICE.write(cell['kept'])}")
+        found.append(f"{measure.main} left on the start weights' own images {cell['kept']:.3f}")
     return [" · ".join(found)] if found else []
 
 

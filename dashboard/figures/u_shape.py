@@ -27,7 +27,7 @@ HEIGHTS, GAP = (1.0, 0.8, 0.66, 0.55, 0.47), 0.2
 """Drawn sizes by level: filters grow and sides shrink, but not by the factor 2 that they have."""
 SIDES = ("1", "9"), ("2", "8"), ("3", "7"), ("4", "6")
 """Blocks that a skip connection joins."""
-MOST_NAMED = 10
+MOST_NAMED = 8
 """Units of another network that can carry their names, one above the other."""
 Box = tuple[float, float, float, float]
 """Left, right, bottom, top."""
@@ -72,14 +72,17 @@ def _within(box: Box, frame: Box) -> Box:
     return frame[0] + box[0] * wide, frame[0] + box[1] * wide, frame[2] + box[2] * high, frame[2] + box[3] * high
 
 
-def pieces_of(part: pd.DataFrame, frame: Box) -> list[Piece]:
-    """Rectangles of one strategy in its frame: a unit whose convolutions all do the same is one of them."""
+def pieces_of(part: pd.DataFrame, frame: Box, most_named: int = MOST_NAMED) -> list[Piece]:
+    """Rectangles of one strategy in its frame: a unit whose convolutions all do the same is one of them.
+
+    Of another network than the U-Net, units are named where there are at most `most_named`.
+    """
     if not part["drawn"].all():
         # Input on top, output at the bottom: names lie on their units whatever the width.
         high = 1 / max(len(part), 3)
         found = [(row, (0.1, 0.9, 1 - (n + 1) * high, 1 - n * high)) for n, row in enumerate(rows(part))]
         return [
-            Piece(label=row.unit if len(part) <= MOST_NAMED else "", state=row.state, box=_within(box, frame))
+            Piece(label=row.unit if len(part) <= most_named else "", state=row.state, box=_within(box, frame))
             for row, box in found
         ]
     pieces = []

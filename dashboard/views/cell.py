@@ -12,8 +12,10 @@ from dashboard.figures.cells import in_table, of_start, starts, strategy_order, 
 from dashboard.figures.curves import curves, curves_table
 from dashboard.figures.folds import folds, folds_table
 from dashboard.figures.measures import Measure, measure_of
+from dashboard.figures.mistakes import said_table
 from dashboard.figures.rows import rows
 from dashboard.figures.structures import key
+from dashboard.views import said
 from dashboard.views.chart import config, is_dark
 from dashboard.views.choice import select
 from dashboard.views.table import Shown
@@ -66,14 +68,15 @@ def draw(study: str, chosen: Mapping[str, str], shown: Shown) -> None:
     with right:
         table = curves_table(data.epochs(study, trials), trials)
         st.markdown(f"**Learning curves** · {_epochs(table)}")
-        figure, settings = curves(table, dark=is_dark()), config("curves", shown.picture)
+        figure = curves(table, measure=measure.main, loss=data.loss_name(study), dark=is_dark())
+        settings = config("curves", shown.picture)
         st.plotly_chart(figure, theme=None, config=settings, key="curves", alt="Loss by epoch, a colour per fold")
     if trials["closed"].all():
         cells = _of(data.cells(study, shown.rate, shown.measure, shown.seed), chosen)
         for cell in rows(cells[(cells["fraction"] == fraction) & (cells["strategy"] == strategy)]):
             if told := false_positives(cell):
                 st.caption(f"{told[:1].upper()}{told[1:]}; Dice and IoU are of the other images.")
-        _images(study, trials, measure)
+        (_images if measure.task == "segmentation" else _frames)(study, trials, measure)
     else:
         st.caption(f"{trials['closed'].sum()} of {len(trials)} trials done. Test images come with the last one.")
 
@@ -89,6 +92,24 @@ def _epochs(table: pd.DataFrame) -> str:
     if not len(ran):
         return "none yet"
     return f"{ran.min()} epochs" if ran.min() == ran.max() else f"{ran.min()} to {ran.max()} epochs"
+
+
+def _frames(study: str, trials: pd.DataFrame, measure: Measure) -> None:
+    """Test images of a classification: those that are wrong with most confidence, and those that are just right."""
+    if data.dataset(study) is None:
+        st.info("The study's images are no longer in the cache: run the study again to read them anew.")
+        return
+    name = str(trials["strategy"].iloc[0])
+    images = data.test_images(study, trials).drop_duplicates("index")
+    table = said_table(images.assign(reader=name), [name])
+    right = table["right"].map(all).astype(bool)
+    for title, part, first in (
+        ("Wrong, most confident", table[~right], False), ("Right, least confident", table[right], True),
+    ):  # fmt: skip
+        if len(part):
+            ordered = part.sort_values("confidence", ascending=first, kind="stable")
+            st.markdown(f"**{title}** · {len(part)} of {len(table)} test images")
+            said.frames(study, ordered.head(2 * SHOWN), [name], columns=2 * SHOWN, key=title.split(",")[0].lower())
 
 
 def _images(study: str, trials: pd.DataFrame, measure: Measure) -> None:

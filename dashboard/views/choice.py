@@ -1,6 +1,6 @@
 """Choices that live in the page's address: a link shows what its sender saw, a way back finds what was chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -12,19 +12,36 @@ def switch(label: str, options: Sequence[str], key: str) -> str:
     return _tell(key, options)
 
 
-def select(label: str, options: Sequence[str], key: str, *, width: int | None = None, always: bool = False) -> str:
-    """One of many options, in a list; `always` names it in the address even where it is the first."""
+def select(
+    label: str,
+    options: Sequence[str],
+    key: str,
+    *,
+    width: int | None = None,
+    always: bool = False,
+    counts: Mapping[str, int] | None = None,
+) -> str:
+    """One of many options, in a list; `always` names it in the address even where it is the first.
+
+    `counts` are written behind the options that have one.
+    """
     _recall(key, options)
-    st.selectbox(label, options, key=key, width=width or "stretch")
+    known = counts or {}
+    st.selectbox(
+        label, options, key=key, width=width or "stretch",
+        format_func=lambda option: f"{option} ({known[option]:,})" if option in known else str(option),
+    )  # fmt: skip
     return _tell(key, options, always=always)
 
 
-def several(label: str, options: Sequence[str], key: str) -> list[str]:
+def several(
+    label: str, options: Sequence[str], key: str, *, width: int = 240, placeholder: str = "other studies"
+) -> list[str]:
     """Any number of options, none at first."""
     asked = (st.session_state.get(key), st.session_state.get(f"chosen {key}"), st.query_params.get_all(key))
     chosen = next(found for found in asked if found is not None)
     st.session_state[key] = [value for value in chosen if value in options]
-    st.multiselect(label, options, key=key, width=240, placeholder="other studies")
+    st.multiselect(label, options, key=key, width=width, placeholder=placeholder)
     values = [str(value) for value in st.session_state[key]]
     st.session_state[f"chosen {key}"] = values
     if values and st.query_params.get_all(key) != values:

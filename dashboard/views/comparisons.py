@@ -1,4 +1,7 @@
-"""Comparisons: transfer against scratch (Fig. 3), shallow against deep (Fig. 4), and the paper's claims."""
+"""Comparisons: transfer against scratch (Fig. 3), shallow against deep (Fig. 4), and the paper's claims.
+
+Of a classification study: pairs of its own strategies.
+"""
 
 import pandas as pd
 import streamlit as st
@@ -6,7 +9,7 @@ import streamlit as st
 from dashboard import data
 from dashboard.figures.cells import Rate
 from dashboard.figures.claims import claims
-from dashboard.figures.depth import depth, depth_table
+from dashboard.figures.depth import depth, depth_table, pairs_of
 from dashboard.figures.pairs import spread_note
 from dashboard.figures.scratch import scratch, scratch_table
 from dashboard.views import drawn
@@ -25,6 +28,9 @@ def page() -> None:
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         rate = drawn.rate(study)
         choose_picture()
+    if study and data.task(study) == "classification":
+        drawn.renewed(study, _pairs, rate)
+        return
     st.subheader("Transfer or from scratch", anchor=False, divider="gray")
     drawn.renewed(study, _scratch, rate)
     st.subheader("Shallow or deep", anchor=False, divider="gray")
@@ -52,6 +58,16 @@ def _depth(study: str | None, rate: Rate, compared: pd.DataFrame) -> None:
         f"{spread_note(table)} {COMPARED}"
     )
     drawn.draw(depth(table, dark=is_dark()), table, "depth", alt=alt, note=note, narrowest=640)
+
+
+def _pairs(study: str, rate: Rate) -> None:
+    cells = drawn.cells(study, rate)
+    pairs = pairs_of(cells, str(data.facts(study).get("reference")))
+    table = depth_table(cells, pairs)
+    figure = depth(table, pairs, measure=data.main(study).main, dark=is_dark())
+    alt = "Accuracy of pairs of strategies, by part of the images"
+    note = f"Means of complete cells; paired differences with their tests stand on Accuracy. {spread_note(table)}"
+    drawn.draw(figure, table, "pairs", alt=alt, note=note, narrowest=640)
 
 
 def _claims(study: str | None, rate: Rate) -> None:

@@ -1,4 +1,4 @@
-"""Cost: Dice against what learns, minutes or megabytes; what the rest adds to four blocks (Fig. 6); Table III."""
+"""Cost: the mean against what learns, minutes or megabytes; what the rest adds to four blocks (Fig. 6); Table III."""
 
 import streamlit as st
 
@@ -24,10 +24,13 @@ def page() -> None:
         cells = drawn.choose_dataset(drawn.cells(study, rate), key="cost data")
         percents = [f"{value:g} %" for value in sorted(set(cells["fraction"]), reverse=True)]
         percent = select("Part of the images", percents, "row", width=160)
-        colours = choose_colours()
+        masks = study is None or data.task(study) == "segmentation"
+        colours = choose_colours() if masks else "red-green"
         choose_picture()
     st.subheader("What cheaper strategies reach", anchor=False, divider="gray")
     drawn.renewed(study, _pareto, rate, cost, cells["dataset"].iloc[0], float(percent.removesuffix(" %")))
+    if not masks:
+        return
     st.subheader("What blocks 1, 2, 8 and 9 reach, and what the rest adds", anchor=False, divider="gray")
     drawn.renewed(study, _gain, rate, colours)
     st.subheader("Minutes", anchor=False, divider="gray")
@@ -39,8 +42,9 @@ def _pareto(study: str | None, rate: Rate, cost: str, dataset: str, fraction: fl
     reference, margin = str(facts.get("reference", REFERENCE)), float(facts.get("margin", MARGIN))
     cells = with_published_minutes(drawn.cells(study, rate), paper.table3())
     table = pareto_table(cells[cells["dataset"] == dataset], fraction, cost, reference=reference, margin=margin)
-    figure = pareto(table, cost=cost, margin=margin, dark=is_dark())
-    drawn.draw(figure, table, "pareto", alt=f"Mean Dice by {cost}", note=pareto_note(table, margin), narrowest=600)
+    measure = data.main(study).main if study else "Dice"
+    figure = pareto(table, cost=cost, measure=measure, margin=margin, dark=is_dark())
+    drawn.draw(figure, table, "pareto", alt=f"Mean {measure} by {cost}", note=pareto_note(table, margin), narrowest=600)
 
 
 def _gain(study: str | None, rate: Rate, colours: Colours) -> None:

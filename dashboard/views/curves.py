@@ -1,4 +1,4 @@
-"""Curves: loss and validation Dice of all cells as small multiples, filtered, renewed while a study runs."""
+"""Curves: loss and validation score of all cells as small multiples, filtered, renewed while a study runs."""
 
 from typing import Any
 
@@ -7,13 +7,11 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.figures.cells import Rate
-from dashboard.figures.curve_sheet import PANEL_WIDTH, Show, curve_sheet, curve_sheet_table, key, loss_range
+from dashboard.figures.curve_sheet import PANEL_WIDTH, TEST, curve_sheet, curve_sheet_table, key, loss_range, shows
 from dashboard.figures.gallery import named, percent
 from dashboard.views import drawn, finished
 from dashboard.views.chart import is_dark
 from dashboard.views.choice import switch
-
-SHOWS: list[Show] = ["loss and Dice", "loss", "validation Dice"]
 
 
 def page() -> None:
@@ -22,7 +20,7 @@ def page() -> None:
     if study is None:
         return
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        show = next(name for name in SHOWS if name == switch("Show", list(SHOWS), "curves"))
+        show = switch("Show", shows(data.main(study).main), "curves")
         rate = drawn.rate(study)
     wanted = _choose(named(data.trials(study, rate)))
     drawn.renewed(study, _draw, rate, wanted, show)
@@ -47,16 +45,18 @@ def _choose(trials: pd.DataFrame) -> dict[str, list[Any]]:
     return wanted
 
 
-def _draw(study: str, rate: Rate, wanted: dict[str, list[Any]], show: Show) -> None:
+def _draw(study: str, rate: Rate, wanted: dict[str, list[Any]], show: str) -> None:
     trials = named(data.trials(study, rate))
     for column, values in wanted.items():
         trials = trials[trials[column].isin(values)]
     table = curve_sheet_table(data.epochs(study, trials), trials)
     st.html(key(sorted(set(table["fold"]))))
-    several = len(data.facts(study)["data"].get("structures") or []) > 1
-    figure = curve_sheet(table, show=show, loss="cross entropy" if several else "binary cross entropy", dark=is_dark())
+    measure = data.main(study).main
+    figure = curve_sheet(table, show=show, measure=measure, loss=data.loss_name(study), dark=is_dark())
     above = loss_range(table)[2]
-    note = f"Losses of {above} epochs lie above the shared axis." if above and show != "validation Dice" else ""
+    words = [f"Losses of {above} epochs lie above the shared axis."] if above and show != shows(measure)[2] else []
+    words += ["Dotted: the test images, which choose nothing."] if TEST in table and table[TEST].notna().any() else []
     width = 70 + PANEL_WIDTH * table["strategy"].nunique()
-    alt = "Loss and validation Dice by epoch, a panel per strategy and part of the images"
+    alt = f"Loss and validation {measure} by epoch, a panel per strategy and part of the images"
+    note = " ".join(words)
     drawn.draw(figure, table, "curve-sheet", alt=alt, note=note, narrowest=width)

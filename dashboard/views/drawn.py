@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.figures.cells import Rate, for_file, rates
+from dashboard.views import headline
 from dashboard.views.chart import Picture, config
 from dashboard.views.choice import select
 from dashboard.views.switches import choose_rate
@@ -26,7 +27,8 @@ def begin(title: str) -> str | None:
     """Title of a page, and the study it shows; None, said on the page, where only published figures are drawn."""
     study: str | None = st.session_state["current"]
     st.title(title, anchor=False)
-    if planned(study):
+    if study and planned(study):
+        headline.caveat(study)
         return study
     what = "This study is being prepared" if study else "No study yet"
     st.caption(f"{what}: until there are results, the published ones are drawn. {SOURCE}.")
@@ -39,11 +41,17 @@ def rate(study: str | None) -> Rate:
 
 
 def cells(study: str | None, rate: Rate) -> pd.DataFrame:
-    """Cells of the study, and below them those of the published data set that it names (of all where it names none)."""
+    """Cells of the study, and below them those of the published data set that it names (of all where it names none).
+
+    Of a classification study its own cells of accuracy.
+    """
     if study is None:
         return data.published_table()
+    ours = data.marked_cells(study, rate, data.main(study).column)
+    if data.task(study) == "classification":
+        return ours
     theirs = data.published_table(data.facts(study)["data"].get("compare_with"))
-    return pd.concat([data.marked_cells(study, rate, "dice"), theirs], ignore_index=True)
+    return pd.concat([ours, theirs], ignore_index=True)
 
 
 def renewed(study: str | None, draw: Callable[..., None], *arguments: object) -> None:

@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.figures.gallery import finished, percent
-from dashboard.views import drawn
+from dashboard.views import drawn, headline
 from dashboard.views.choice import select
 
 GONE = "The study's images are no longer in the cache: run the study again to read them anew."
@@ -17,6 +17,7 @@ def begin(title: str, what: str) -> str | None:
     study: str | None = st.session_state["current"]
     st.title(title, anchor=False)
     if study and data.facts(study):
+        headline.caveat(study)
         return study
     st.info(f"{what} appear here when a study has trained." if study else f"No study yet, so no {what.lower()}.")
     return None

@@ -5,8 +5,8 @@ import shlex
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.answer import advice, answer, progress_line, provenance
-from dashboard.figures.measures import measure_of
+from dashboard.figures.answer import advice, answer, caveats, progress_line, provenance
+from dashboard.figures.measures import MAIN, measure_of
 from dashboard.figures.rows import rows
 from dashboard.places import store_root
 from dashboard.views.table import Shown
@@ -30,16 +30,27 @@ def draw(study: str, shown: Shown) -> None:
     """What is the matter, the answer and the recommendation, the provenance and the progress."""
     for line in data.notes(study):
         st.warning(line)
-    st.markdown(
-        answer(data.cells(study, shown.rate, shown.measure, shown.seed), measure=measure_of(shown.measure).name)
-    )
-    found = data.recommendations(study, shown.rate, shown.seed, wait=False) if shown.measure == "dice" else {}
+    cells = data.cells(study, shown.rate, shown.measure, shown.seed)
+    st.markdown(answer(cells, measure=measure_of(shown.measure).name))
+    found = data.recommendations(study, shown.rate, shown.seed, wait=False) if shown.measure in MAIN else {}
     if found:
-        st.markdown(advice(found), help=next(iter(found.values())).note)
-    st.caption(provenance(data.facts(study), data.plan(study)))
+        st.markdown(advice(found, cells), help=next(iter(found.values())).note)
+    told_of(study)
+    caveat(study)
     _progress(study)
     if data.is_busy(study):  # rows that were finished since: they are shown when this part renews itself
         data.compute_statistics(study, shown.rate, shown.measure, shown.seed)
+
+
+def told_of(study: str) -> None:
+    """What data, start weights and network the results come from."""
+    st.caption(provenance(data.facts(study), data.plan(study)))
+
+
+def caveat(study: str) -> None:
+    """What must be known of the data before anything is concluded from results, where there is something."""
+    if known := caveats(data.facts(study)):
+        st.caption(f":material/info: {known}")
 
 
 def _progress(study: str) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.answer import images_line
+from dashboard.figures.answer import caveats, images_line
 from dashboard.figures.frames import caption, filtered, table1_table
 
 PAGE = 24
@@ -22,7 +22,7 @@ def page() -> None:
     if not facts:
         st.info("The images appear here when a study has read them." if study else "No study yet, so no images.")
         return
-    st.caption(images_line(facts))
+    st.caption(". ".join(told for told in (images_line(facts), caveats(facts)) if told))
     dataset = data.dataset(study)
     if dataset is None:
         st.info("The study's images are no longer in the cache: run the study again to read them anew.")
@@ -31,9 +31,8 @@ def page() -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             shown = _choose(table)
             first = _turn(len(shown))
-        st.caption(
-            f"{min(first + 1, len(shown))} to {min(first + PAGE, len(shown))} of {len(shown)} images, masks outlined"
-        )
+        outlined = "" if dataset.classes else ", masks outlined"
+        st.caption(f"{min(first + 1, len(shown))} to {min(first + PAGE, len(shown))} of {len(shown)} images{outlined}")
         _grid(study, shown.iloc[first : first + PAGE])
     st.subheader("Table I of this study", anchor=False, divider="gray")
     note = facts["data"].get("split_note")
@@ -47,7 +46,8 @@ def _choose(table: pd.DataFrame) -> pd.DataFrame:
         options = sorted(value for value in set(table[column]) if value)
         if len(options) > 1:
             wanted[column] = st.multiselect(column.capitalize(), options, key=column, bind="query-params", width=240)
-    order = st.selectbox("Order", list(ORDERS), key="order", bind="query-params", width=200)
+    orders = [name for name, column in ORDERS.items() if column != "coverage" or table["coverage"].notna().any()]
+    order = st.selectbox("Order", orders, key="order", bind="query-params", width=200)
     return filtered(table, wanted, ORDERS[order], descending=order.startswith("largest"))
 
 

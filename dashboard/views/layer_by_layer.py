@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard import data
 from dashboard.figures.cells import Rate
 from dashboard.figures.layers import NOTE, layers, layers_table
 from dashboard.figures.means import interval_note
@@ -13,6 +14,11 @@ MAKES = "tune_configs/layerwise.yaml"
 SERIES = 24
 """Strategies of all series in blocks: nine alone, seven more from each end, and the whole network that ends both."""
 EXAMPLE = "BUS"
+UNITS_NEED = "Name them in the study file: `first 2 units`, `last 3 units`, or a single unit."
+UNITS_NOTE = (
+    "A line per part of the images that trains and validates; small dots: folds. In the first two panels more learns "
+    "from left to right, up to the whole network; their lines pass over steps that were not run."
+)
 
 
 def page() -> None:
@@ -27,12 +33,17 @@ def page() -> None:
 
 def _layers(study: str | None, rate: Rate, dataset: str) -> None:
     cells = drawn.cells(study, rate)
-    table = layers_table(cells[cells["dataset"] == dataset])
+    masks = study is None or data.task(study) == "segmentation"
+    model = "unet" if masks else str(data.plan(study)["model"].iloc[0]) if study else "unet"
+    table = layers_table(cells[cells["dataset"] == dataset], model)
     if not table["mean"].notna().any():
-        st.info(f"No strategy of a series is complete in this study. `whichlayers run {MAKES}` runs all of them.")
+        more = f"`whichlayers run {MAKES}` runs all of them." if masks else UNITS_NEED
+        st.info(f"No strategy of a series is complete in this study. {more}")
         return
-    if table["strategy"].nunique() < SERIES:
+    if masks and table["strategy"].nunique() < SERIES:
         st.caption(f"Only what was run is drawn; `whichlayers run {MAKES}` runs each step of each series.")
-    alt = "Dice by the number of blocks that learn, from the input on, from the output on, and alone"
-    note = f"{dataset}. {NOTE} {interval_note(table)}"
-    drawn.draw(layers(table, dark=is_dark()), table, "layers", alt=alt, note=note, narrowest=620)
+    measure = data.main(study).main if study else "Dice"
+    alt = f"{measure} by the number of blocks that learn, from the input on, from the output on, and alone"
+    note = f"{dataset}. {NOTE if masks else UNITS_NOTE} {interval_note(table)}"
+    figure = layers(table, measure=measure, model=model, dark=is_dark())
+    drawn.draw(figure, table, "layers", alt=alt, note=note, narrowest=620)

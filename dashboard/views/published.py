@@ -10,7 +10,7 @@ from dashboard.figures.claims import claims
 from dashboard.figures.comparison import beside, difference_cells, why_no_difference
 from dashboard.figures.palette import Colours
 from dashboard.figures.table2 import table2, table2_table
-from dashboard.views import drawn, export, table
+from dashboard.views import drawn, export, published_classes, table
 from dashboard.views.chart import Picture, choose_picture, config, is_dark
 from dashboard.views.switches import choose_colours
 from engine import published as paper
@@ -21,6 +21,9 @@ TITLE = f"{paper.CITATION.authors}: *{paper.CITATION.title}*. {paper.CITATION.jo
 def page() -> None:
     """The study against the paper first, where it names a data set; then the paper's own tables and claims."""
     study = drawn.begin("Published")
+    if study and data.task(study) == "classification":
+        published_classes.page()
+        return
     st.markdown(f"{TITLE} [doi:{paper.CITATION.doi}]({paper.CITATION.url})")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         rate = drawn.rate(study)

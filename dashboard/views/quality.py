@@ -46,14 +46,16 @@ def calibration_block(study: str, chosen: pd.DataFrame) -> None:
     """The reliability diagram and the expected calibration error of the chosen strategies."""
     st.subheader("Calibration", anchor=False, divider="gray")
     table = calibration.calibration_table(data_images.calibration(study, chosen), chosen)
-    st.markdown(calibration.told(calibration.errors_table(table)))
-    figure = calibration.calibration(table, dark=is_dark())
-    alt = "How often pixels of a predicted probability are on the structure"
-    drawn.draw(figure, table, "calibration", alt=alt, note=calibration.NOTE)
+    of: calibration.Of = "images" if data.task(study) == "classification" else "pixels"
+    st.markdown(calibration.told(calibration.errors_table(table), of))
+    figure = calibration.calibration(table, of=of, dark=is_dark())
+    alt = f"How often {of} of a predicted probability are {calibration.WORDS[of][2]}"
+    note = calibration.NOTE if of == "pixels" else calibration.NOTE_OF_IMAGES
+    drawn.draw(figure, table, "calibration", alt=alt, note=note)
 
 
 def subgroups_block(study: str, chosen: pd.DataFrame) -> None:
-    """Mean Dice by a column of the data set that is chosen."""
+    """Mean Dice or accuracy by a column of the data set that is chosen."""
     st.subheader("Subgroups", anchor=False, divider="gray")
     source = data.dataset(study)
     if source is None:
@@ -72,5 +74,6 @@ def subgroups_block(study: str, chosen: pd.DataFrame) -> None:
     else:
         parted = subgroups.by_column(images, subgroups.subgroup_names(source.table, columns[by]))
     table = subgroups.subgroups_table(images, parted, list(dict.fromkeys(chosen["strategy"])))
-    figure = subgroups.subgroups(table, dark=is_dark())
-    drawn.draw(figure, table, "subgroups", alt="Mean Dice of each subgroup", note=subgroups.note(table))
+    measure = data.main(study).main
+    figure = subgroups.subgroups(table, measure=measure, dark=is_dark())
+    drawn.draw(figure, table, "subgroups", alt=f"Mean {measure} of each subgroup", note=subgroups.note(table))

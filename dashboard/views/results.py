@@ -22,11 +22,11 @@ def page() -> None:
     plan, top = data.plan(study), st.container()
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         shown = table.Shown(
-            what=switches.choose_show(),
+            what=switches.choose_show() if data.task(study) == "segmentation" else "ours",
             measure=switches.choose_measure(data.measures(study)),
             rate=switches.choose_rate(rates(plan)),
             seed=switches.choose_seed(seeds(plan)),
-            others=tuple(name for name in switches.choose_others(study, data.studies()) if data.is_planned(name)),
+            others=tuple(switches.choose_others(study, _alike(study))),
             colours=switches.choose_colours(),
             picture=chart.choose_picture(),
         )
@@ -47,3 +47,9 @@ def page() -> None:
         for one in (study, *shown.others)
     ):
         st.rerun()
+
+
+def _alike(study: str) -> list[str]:
+    """Studies whose rows can stand in one table with this one's: they can be read, and measure the same."""
+    own = data.task(study)
+    return [name for name in data.studies() if data.is_planned(name) and data.task(name) == own]

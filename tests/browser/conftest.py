@@ -25,6 +25,9 @@ OPTIONS = [
 LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
 
 
+sync_api.expect.set_options(timeout=30_000)  # a busy machine draws slowly; what never comes still fails
+
+
 def chromium() -> str:
     """Path of Chromium; without one the tests are skipped, and fail where the automatic tests run (CI=true)."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")

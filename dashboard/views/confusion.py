@@ -1,0 +1,81 @@
+"""Confusion: what a reader calls the frames of each class, against another reader, and the frames behind a cell."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import answers
+from dashboard.figures import confusion
+from dashboard.views import confusion_cell, drawn, said
+from dashboard.views.chart import choose_picture, is_dark
+from dashboard.views.choice import select, several, switch
+
+NONE = "none"
+POOLED = "all folds"
+PERCENT, COUNTS = "percent of the class", "counts"
+
+
+def page() -> None:
+    """A reader's matrix, the difference to another one beside it, and the frames of the chosen cell below."""
+    study = said.begin("Confusion")
+    if study is None:
+        return
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        table = said.choose(study)
+        if not len(table):
+            st.info(said.NOTHING)
+            return
+        reader = said.choose_reader(table, "Reader", "reader", said.first_reader(study, table))
+        other = select(
+            "Minus", [NONE, *(name for name in answers.readers(table) if name != reader)], "minus", width=300
+        )
+        table = _choose_fold(table, reader)
+        normalised = switch("Colour by", [PERCENT, COUNTS], "cells") == PERCENT
+        choose_picture()
+    own, classes = table[table["reader"] == reader], answers.classes(study)
+    cells = confusion.confusion_table(own, classes)
+    chosen = confusion_cell.choice(cells)
+    places = st.columns(2, gap="large") if other != NONE else [st.container()]
+    with places[0]:
+        figure = confusion.confusion(cells, normalised=normalised, dark=is_dark(), chosen=[chosen])
+        drawn.draw(
+            figure, cells, "confusion", alt=f"Confusion of {reader}; choose a cell below by its select boxes",
+            note=confusion.note(cells), narrowest=confusion.narrowest(classes), on_select=confusion_cell.clicked,
+        )  # fmt: skip
+    if other != NONE:
+        with places[1]:
+            _difference(own, table[table["reader"] == other], classes, reader, other)
+    confusion_cell.draw(study, own, reader, cells)
+
+
+def _choose_fold(table: pd.DataFrame, reader: str) -> pd.DataFrame:
+    folds = sorted({int(fold) for fold in table.loc[table["reader"] == reader, "fold"]})
+    names = {POOLED: folds, **{f"fold {fold}": [fold] for fold in folds}}
+    chosen = names[select("Folds", list(names), "fold", width=130)] if len(folds) > 1 else folds
+    found: pd.DataFrame = table[table["fold"].isin(chosen)]
+    return found
+
+
+def _difference(own: pd.DataFrame, theirs: pd.DataFrame, classes: list[str], reader: str, other: str) -> None:
+    table = confusion.difference_table(own, theirs, classes)
+    more = table[table["excess"] > 0].sort_values("excess", ascending=False, kind="stable")
+    pairs = {
+        f"{row['label']} → {row['predicted']}": (row["label"], row["predicted"]) for row in more.to_dict("records")
+    }
+    place = st.container()
+    names = several(
+        "Without the excess errors of",
+        list(pairs),
+        "without",
+        width=460,
+        placeholder="cells with more errors of the first",
+    )
+    cells = [pairs[name] for name in names]
+    with place:
+        figure = confusion.difference(table, reader=reader, network=other, dark=is_dark(), chosen=cells)
+        drawn.draw(
+            figure, table, "difference-confusion", alt=f"Errors of {reader} minus those of {other}",
+            note=confusion.difference_note(table, reader, other), narrowest=confusion.narrowest(classes),
+        )  # fmt: skip
+    if cells:
+        found = confusion.without_excess(own, theirs, classes, cells)
+        st.markdown(confusion.excess_note(found, reader, other))
