@@ -25,6 +25,7 @@ from dashboard.figures.embedding_map import (
     turned,
     values,
 )
+from dashboard.figures.map_region import Region
 from dashboard.figures.rows import rows
 from engine.embeddings import EmbeddingMap
 
@@ -173,6 +174,23 @@ def test_an_empty_map_says_so(table: pd.DataFrame) -> None:
 def test_frames_of_chosen_points_are_named_once() -> None:
     points = [{"customdata": [4]}, {"customdata": 7}, {"customdata": [4]}, {"x": 1.0}, {"customdata": None}]
     assert selection(points) == [4, 7]
+
+
+def test_a_region_is_drawn_everywhere_but_where_it_was_chosen() -> None:
+    first = Region().heard("left", (1, 2))
+    assert (first.drawn_with("left"), first.drawn_with("right"), first.drawn_with("new")) == ((), (1, 2), (1, 2))
+    other = first.heard("right", (7,))
+    assert (other.drawn_with("left"), other.drawn_with("right")) == ((7,), (1, 2))
+    again = other.heard("right", (8,))
+    assert (again.drawn_with("left"), again.drawn_with("right")) == ((8,), (1, 2))
+
+
+def test_only_the_chart_of_the_region_can_say_that_nothing_is_chosen() -> None:
+    region = Region().heard("left", (1, 2)).heard("right", (7,))
+    assert region.heard("left", ()) == region
+    assert region.heard("right", ()).frames == ()
+    cleared = region.clear()
+    assert (cleared.frames, cleared.drawn_with("right"), cleared.cleared) == ((), (), 1)
 
 
 def test_the_regions_confusion_counts_test_frames_only(table: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import embedding_maps
+from dashboard.figures.map_region import Region
 from dashboard.map_maker import Making, MapMaker, MapTask
 from dashboard.views import map_chart
 from engine import embeddings
@@ -57,7 +58,7 @@ def run(study: str | None, chosen: list[int] | None = None, **asked: str) -> App
     test = AppTest.from_function(script, default_timeout=60)
     test.session_state["current"] = study
     if chosen is not None:
-        test.session_state[map_chart.CHOSEN] = chosen
+        test.session_state[map_chart.REGION] = Region(frames=tuple(chosen))
     for key, value in asked.items():
         test.query_params[key.replace("_", " ")] = value
     test.run()

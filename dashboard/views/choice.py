@@ -27,10 +27,11 @@ def select(
     """
     _recall(key, options)
     known = counts or {}
-    st.selectbox(
-        label, options, key=key, width=width or "stretch",
-        format_func=lambda option: f"{option} ({known[option]:,})" if option in known else str(option),
-    )  # fmt: skip
+
+    def shown(option: str) -> str:
+        return f"{option} ({known[option]:,})" if option in known else option
+
+    st.selectbox(label, options, key=key, width=width or "stretch", format_func=shown if counts else str)
     return _tell(key, options, always=always)
 
 

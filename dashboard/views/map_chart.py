@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import data, embedding_maps, thumbnails
 from dashboard.figures.cells import for_file
 from dashboard.figures.embedding_map import Look, about, embedding_map, selection, spread
+from dashboard.figures.map_region import Region
 from dashboard.map_maker import Making, MapTask
 from dashboard.views import hover_frame
 from dashboard.views.chart import Picture, config, is_dark
@@ -18,8 +19,8 @@ from engine.embeddings import EmbeddingMap, umap_neighbours
 
 TITLES = {"before": "Start weights as they are", "after": "After fine-tuning"}
 BUTTONS = [["toImage"], ["zoom2d", "pan2d", "select2d", "lasso2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]]
-CHOSEN = "map chosen"
-"""Where the session keeps the frames of the region that was chosen last, by place in the data set."""
+REGION = "map region"
+"""Where the session keeps the region that was chosen last."""
 
 
 def made(tasks: Mapping[str, MapTask]) -> dict[str, EmbeddingMap] | None:
@@ -57,7 +58,7 @@ def draw(
     pictures: bool,
 ) -> None:
     """A chart per map; what is chosen in one is chosen in the other, and in those that are looked at later."""
-    frames = chosen()
+    region = chosen()
     for column, (side, table) in zip(st.columns(len(tables)), tables.items(), strict=True):
         key = _key(side, found[side], table, by, pictures)
         with column:
@@ -68,7 +69,7 @@ def draw(
                     help="The points of this map", icon=":material/download:", on_click="ignore", type="tertiary",
                 )  # fmt: skip
             figure = embedding_map(
-                table, by, looks, method=found[side].method, dark=is_dark(), chosen=frames,
+                table, by, looks, method=found[side].method, dark=is_dark(), chosen=region.drawn_with(key),
                 pictures=embedding_maps.pictures(study, spread(table)) if pictures else None,
             )  # fmt: skip
             st.plotly_chart(
@@ -79,24 +80,26 @@ def draw(
     hover_frame.show(thumbnails.address(data.facts(study)["data"]["fingerprint"]))
 
 
-def chosen() -> list[int]:
-    """Places in the data set of the frames that were chosen last."""
-    return list(st.session_state.get(CHOSEN, []))
+def chosen() -> Region:
+    """The region that was chosen last."""
+    found: Region = st.session_state.setdefault(REGION, Region())
+    return found
 
 
 def clear() -> None:
     """Nothing is chosen any more."""
-    st.session_state[CHOSEN] = []
+    st.session_state[REGION] = chosen().clear()
 
 
 def _key(side: str, found: EmbeddingMap, table: pd.DataFrame, by: str, pictures: bool) -> str:
     """Of a chart: another map, other points or other colours are another chart, in which nothing is chosen yet."""
-    drawn = (found.places.tobytes(), table["index"].to_numpy().tobytes(), by, pictures)
+    drawn = (found.places.tobytes(), table["index"].to_numpy().tobytes(), by, pictures, chosen().cleared)
     return f"figure map-{side}-{hashlib.sha256(repr(drawn).encode()).hexdigest()[:12]}"
 
 
 def _choose(key: str) -> None:
-    st.session_state[CHOSEN] = selection(st.session_state[key]["selection"]["points"])
+    frames = selection(st.session_state[key]["selection"]["points"])
+    st.session_state[REGION] = chosen().heard(key, tuple(frames))
 
 
 def _config(name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ PAGE, COLUMNS = 16, 8
 def draw(study: str, tables: Mapping[str, pd.DataFrame], classes: list[str]) -> None:
     """Wrong ones first; says how to choose where nothing is chosen."""
     after = tables["after"]
-    part = after[after["index"].isin(map_chart.chosen())]
+    part = after[after["index"].isin(map_chart.chosen().frames)]
     if not len(part):
         st.caption("Draw around a region of a map, or click a point: its frames and their confusion stand here.")
         return
