@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright import sync_api
 
-from tests.browser.conftest import chromium, watched
+from tests.browser.conftest import BROKEN, chromium, watched
 from tests.live_server import served
 
 
@@ -18,6 +18,7 @@ def test_the_watch_can_fail(browser: sync_api.Browser) -> None:
         "<img src='http://example.invalid/a.png'><script>console.error('made'); throw Error('made')</script>"
     )
     page.wait_for_timeout(300)
+    assert page.evaluate(BROKEN) == ["http://example.invalid/a.png"]
     page.close()
     assert any(line.startswith("outside request") for line in wrong)
     assert any(line.startswith("console: made") for line in wrong)
