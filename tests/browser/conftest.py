@@ -28,7 +28,7 @@ LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored ou
 BROKEN = "[...document.images].filter(image => image.complete && !image.naturalWidth).map(image => image.src)"
 """Addresses of the pictures of a page that could not be had."""
 
-sync_api.expect.set_options(timeout=30_000)  # a busy machine draws slowly; what never comes still fails
+sync_api.expect.set_options(timeout=60_000)  # a busy machine draws slowly; what never comes still fails
 
 
 def chromium() -> str:
@@ -76,7 +76,7 @@ def open_page(browser: sync_api.Browser) -> Iterator[Callable[..., sync_api.Page
 
     def new(**options: Any) -> sync_api.Page:
         page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(90_000)
         opened.append((page, watched(page)))
         return page
 
