@@ -73,7 +73,7 @@ def test_a_click_on_a_cell_shows_its_folds_curves_and_images_and_the_link_keeps_
     page.mouse.click(box["x"] + box["width"] / 2 + 25, box["y"] + box["height"] / 2)  # anywhere in the cell
     page.get_by_text("Folds · expanding, 5 %").wait_for()
     page.locator(".st-key-worst-images img").nth(3).wait_for()
-    assert page.locator(".st-key-best-images img").count() == 4
+    sync_api.expect(page.locator(".st-key-best-images img")).to_have_count(4)
     sync_api.expect(page.locator(".st-key-folds .point")).to_have_count(4)  # beside the whole network's
     assert choices(page) == {"study": "made", "row": "5 %", "strategy": "expanding"}
     page.reload()
@@ -137,7 +137,7 @@ def test_two_complete_cells_stay_uncoloured_and_normal_images_are_told_apart(pag
     page.get_by_text("A row is coloured once 3 of its cells are complete.").wait_for()
     page.get_by_text(re.compile(r"False positives on normal images: \d+ % of 6;")).wait_for()
     page.locator(".st-key-normal-images").get_by_text(re.compile(r"normal, \d+ pixels predicted")).first.wait_for()
-    assert page.locator(".st-key-worst-images").get_by_text("normal").count() == 0
+    sync_api.expect(page.locator(".st-key-worst-images").get_by_text("normal")).to_have_count(0)
     # A faint frame around each complete cell, and the one of the chosen cell.
     sync_api.expect(page.locator(".st-key-table2 .shapelayer path")).to_have_count(3)
 
@@ -172,7 +172,7 @@ def test_under_a_prefix_a_study_appears_by_itself_in_place_of_the_published_tabl
         store = Store.at(tmp_path / "results")
         with Lease(store.files, "made"):
             page.get_by_text("13 / 28").wait_for()
-            assert page.locator(".st-key-table2 text", has_text="1/2").count() == 13
+            sync_api.expect(page.locator(".st-key-table2 text", has_text="1/2")).to_have_count(13)
             # The run goes on: a cell fills without anybody touching the page.
             dataset_id = str(store.plan("made")["data"].iloc[0])
             for trial in made_trials(dataset_id)[14:15]:
