@@ -46,13 +46,3 @@ def random_reader(
     table = answers(list(truth), list(np.where(right, truth, other)), groups=list(names), seed=seed)
     fold = table["group"].astype("category").cat.codes.astype(int) % folds if folds else None
     return table if fold is None else table.assign(fold=fold, seed=seed)
-
-
-def with_probabilities(table: pd.DataFrame, sure: Sequence[float]) -> pd.DataFrame:
-    """The same answers with the probability of the class that was said; the rest is shared by the other two."""
-    rows = []
-    for said, probability in zip(table["predicted"], sure, strict=True):
-        values = np.full(len(CLASSES), (1 - probability) / (len(CLASSES) - 1))
-        values[CLASSES.index(said)] = probability
-        rows.append(values)
-    return table.assign(probabilities=rows)

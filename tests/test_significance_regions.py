@@ -1,4 +1,4 @@
-"""Who has which frames right: regions, circles, and frames chosen by agreement."""
+"""Who has which frames right: regions and circles."""
 
 from itertools import combinations
 
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import DataError
-from engine.significance import agreement_regions, misclassified, venn_layout
-from tests.made_answers import CLASSES, answers, reader, with_probabilities
+from engine.significance import agreement_regions, venn_layout
+from tests.made_answers import reader
 
 NAMES = ("CaffeNet", "VGGNet", "radiologist")
 A, B, C = NAMES
@@ -137,54 +137,3 @@ def test_what_no_circles_can_show_is_refused() -> None:
         venn_layout({("x",): 1}, NAMES)
     with pytest.raises(DataError, match="-1 frames right for CaffeNet"):
         venn_layout({(A,): -1}, NAMES)
-
-
-TRUTH = ["liver"] * 6
-WRONG = ["kidney", "kidney", "liver", "spleen", "kidney", "liver"]
-
-
-def three_readers() -> dict[str, pd.DataFrame]:
-    """A person that is wrong on frames 0, 1, 3 and 4, and two networks of which the second is wrong on 4."""
-    return {
-        "person": answers(TRUTH, WRONG),
-        "one": with_probabilities(answers(TRUTH, TRUTH), [0.6, 0.9, 0.8, 0.5, 0.7, 0.4]),
-        "two": with_probabilities(answers(TRUTH, ["liver"] * 4 + ["spleen", "liver"]), [0.6, 0.7, 0.8, 0.9, 0.99, 0.4]),
-    }
-
-
-def test_frames_are_chosen_by_who_is_wrong_and_who_is_right() -> None:
-    found = misclassified(three_readers(), CLASSES, wrong=["person"], right=["one", "two"])
-    assert found["index"].tolist() == [1, 3, 0]
-    assert found["confidence"].to_numpy() == pytest.approx([0.8, 0.7, 0.6])
-    assert found["said"].iloc[1] == ("spleen", "liver", "liver")
-    assert found["image"].iloc[0] == "1.png"
-    back = misclassified(three_readers(), CLASSES, wrong=["two"], right=["one"])
-    assert back["index"].tolist() == [4]
-    turned = misclassified(three_readers(), CLASSES, wrong=["person"], right=["one", "two"], ascending=True)
-    assert turned["index"].tolist() == [0, 3, 1]
-
-
-def test_the_most_probable_classes_come_first_and_a_person_has_none() -> None:
-    found = misclassified(three_readers(), CLASSES, wrong=["person"], right=["one"], most=2).iloc[0]
-    person, one = found["probable"]
-    assert person == ()
-    assert [name for name, _ in one] == ["liver", "kidney"]
-    assert one[0][1] == pytest.approx(0.9)
-    persons = misclassified(three_readers(), CLASSES, wrong=["person"])
-    assert persons["index"].tolist() == [0, 1, 3, 4]
-    assert persons["confidence"].isna().all()
-
-
-def test_no_such_frame_is_an_empty_table() -> None:
-    found = misclassified(three_readers(), CLASSES, wrong=["one"])
-    assert len(found) == 0
-    assert found.columns.tolist() == ["index", "image", "group", "scanner", "label", "said", "confidence", "probable"]
-
-
-def test_unknown_readers_and_classes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(DataError, match="no answers of reader 'x'; there are: person; one; two"):
-        misclassified(three_readers(), CLASSES, wrong=["x"])
-    with pytest.raises(DataError, match="choose readers that are wrong, and others that are right"):
-        misclassified(three_readers(), CLASSES, wrong=["one"], right=["one"])
-    with pytest.raises(DataError, match="3 probabilities of a frame, but 2 classes: kidney, liver"):
-        misclassified(three_readers(), CLASSES[:2], wrong=["person"], right=["one"])

@@ -224,8 +224,9 @@ def _find(index: Path, data: Path) -> Dataset | None:
 def _load(fingerprint: str, about: _About, data: Path) -> Dataset:
     """The data set with its arrays mapped; raises ValueError and others where files are absent or do not fit."""
     place = data / fingerprint
-    images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
-    masks = np.load(place / "masks.npy", mmap_mode="r", allow_pickle=False)
+    # "c": what is changed stays in memory. Nothing changes them, but torch wants arrays that could be.
+    images = np.load(place / "images.npy", mmap_mode="c", allow_pickle=False)
+    masks = np.load(place / "masks.npy", mmap_mode="c", allow_pickle=False)
     written = (place / f"{about.table}.parquet").read_bytes()
     if hashlib.sha256(written).hexdigest() != about.table:
         raise ValueError("table differs from its name")

@@ -5,7 +5,7 @@ resampled t test over folds (`corrected_t`). `as_published` repeats the papers' 
 on non-inferiority, `claims` holds the paper's statements against a study, `agreement` compares orders.
 
 Of classification, `answers` says what readers (networks or persons) give: `accuracy` of one, `paired_accuracy` of two
-on the same frames, `confusion`, `agreement_regions` and `misclassified` frames; `chi_square` repeats the papers' test.
+on the same frames, `confusion` and `agreement_regions`; `chi_square` repeats the papers' test.
 """
 
 from engine.significance.accuracy import Accuracy, accuracy_interval
@@ -26,7 +26,6 @@ from engine.significance.confusion import (
 from engine.significance.corrected_t import CorrectedTest, Family, corrected_family, corrected_t, holm, split_ratio
 from engine.significance.estimates import Estimate
 from engine.significance.measured import FEWEST_FOLDS, FEWEST_UNITS, with_starts
-from engine.significance.misclassified import misclassified
 from engine.significance.paired import Comparison, compare, compare_all, image_differences, paired_differences
 from engine.significance.paired_accuracy import PairedAccuracy, accuracy_family, mcnemar, paired_accuracy
 from engine.significance.power import MoreTrials, smallest_difference, trials_that_would
@@ -74,7 +73,6 @@ __all__ = [
     "holm",
     "image_differences",
     "mcnemar",
-    "misclassified",
     "order_agreement",
     "paired_accuracy",
     "paired_differences",

