@@ -117,7 +117,8 @@ for address, (section, _, _) in PAGES.items():
 chosen = st.navigation(sections, expanded=True)
 asked = st.query_params.get("open")  # the server sends the address of a page here, see `server.create`
 if asked in pages:
-    st.switch_page(pages[asked], query_params={key: value for key, value in st.query_params.items() if key != "open"})
+    kept = {key: st.query_params.get_all(key) for key in st.query_params if key != "open"}
+    st.switch_page(pages[asked], query_params=kept)
 address = next(name for name, page in pages.items() if page == chosen)
 try:
     if task is not None and not fits(address, task):

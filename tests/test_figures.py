@@ -303,6 +303,10 @@ def test_the_fold_plot_stands_beside_the_whole_network_and_waits_for_all_folds()
     table = folds.folds_table(whole, 80.0, "contracting")
     assert list(table["strategy"]) == ["contracting"] * 2 + ["whole network"] * 2
     assert len(folds.folds(table).data) == 2
+    assert len(set(folds.folds(table).data[0].marker.color)) == 2
+    assert len(set(folds.folds(table, shared=False).data[0].marker.color)) == 1, "a colour would say: the same images"
+    beside = folds.folds_table(whole, 80.0, "whole network", "contracting")
+    assert list(beside["strategy"]) == ["whole network"] * 2 + ["contracting"] * 2
     part = cells.fold_table(cells.trial_table(plan, attempts_of(*map(made_attempt, trials[:3]))))
     waiting = folds.folds_table(part, 80.0, "contracting")
     assert not len(waiting)

@@ -1,4 +1,4 @@
-"""The folds of one cell: a dot each, with their mean, beside the whole network."""
+"""The folds of one cell: a dot each, with their mean, beside the study's reference."""
 
 import numpy as np
 import pandas as pd
@@ -6,17 +6,15 @@ import plotly.graph_objects as go
 
 from dashboard.figures.palette import ACCENT, FAINT, FOLDS, GRID, empty, layout
 
-REFERENCE = "whole network"
 
-
-def folds_table(folds: pd.DataFrame, fraction: float, strategy: str) -> pd.DataFrame:
-    """A row per fold of the cell and of the whole network at the same fraction: strategy, fold, value.
+def folds_table(folds: pd.DataFrame, fraction: float, strategy: str, reference: str = "whole network") -> pd.DataFrame:
+    """A row per fold of the cell and of the reference at the same fraction: strategy, fold, value.
 
     Empty until all folds of the cell are done; the reference stands beside it once its own are.
     """
     rows = folds[folds["fraction"] == fraction]
     parts = []
-    for name in dict.fromkeys([strategy, REFERENCE]):
+    for name in dict.fromkeys([strategy, reference]):
         part = rows[rows["strategy"] == name]
         if len(part) and part["done"].all():
             parts.append(part)
@@ -26,8 +24,11 @@ def folds_table(folds: pd.DataFrame, fraction: float, strategy: str) -> pd.DataF
     return pd.concat(parts)[columns].reset_index(drop=True) if parts else pd.DataFrame(columns=columns)
 
 
-def folds(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = False) -> go.Figure:
-    """Dots per fold, a line at each mean; folds that did not converge have no dot."""
+def folds(table: pd.DataFrame, *, measure: str = "Dice", shared: bool = True, dark: bool = False) -> go.Figure:
+    """Dots per fold, a line at each mean; folds that did not converge have no dot.
+
+    A colour is the same fold, the same test images, where the folds are `shared`; else all dots have one colour.
+    """
     if not table["value"].notna().any():
         return empty("Test values come when all folds of this cell are done.", dark=dark, height=230)
     figure = go.Figure(layout=layout(dark=dark, height=230, margin={"l": 8, "r": 8, "t": 8, "b": 48}))
@@ -40,7 +41,10 @@ def folds(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = False) -> 
             y=place + spread,
             mode="markers",
             name=name,
-            marker={"size": 12, "color": [FOLDS[fold % len(FOLDS)] for fold in part["fold"]]},
+            marker={
+                "size": 12,
+                "color": [FOLDS[fold % len(FOLDS)] if shared else FAINT[dark] for fold in part["fold"]],
+            },
             customdata=part["fold"],
             hovertemplate=f"{name}<br>fold %{{customdata}}: %{{x:.3f}}<extra></extra>",
         )

@@ -14,6 +14,7 @@ from dashboard.figures.folds import folds, folds_table
 from dashboard.figures.measures import Measure, measure_of
 from dashboard.figures.mistakes import said_table
 from dashboard.figures.rows import rows
+from dashboard.figures.shared_folds import has_shared_folds
 from dashboard.figures.structures import key
 from dashboard.views import said
 from dashboard.views.chart import config, is_dark
@@ -57,12 +58,14 @@ def draw(study: str, chosen: Mapping[str, str], shown: Shown) -> None:
     if not len(trials):
         st.info("This cell is not in the study.")
         return
+    facts = data.facts(study)
     by_fold = _of(data.folds(study, shown.rate, shown.measure, shown.seed), chosen)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(f"**Folds** · {strategy}, {percent}")
         unit = next((unit for unit in by_fold["hd95_unit"] if unit), "")
-        figure = folds(folds_table(by_fold, fraction, strategy), measure=measure.title(unit), dark=is_dark())
+        table = folds_table(by_fold, fraction, strategy, str(facts.get("reference") or "whole network"))
+        figure = folds(table, measure=measure.title(unit), shared=has_shared_folds(facts), dark=is_dark())
         settings = config("folds", shown.picture)
         st.plotly_chart(figure, theme=None, config=settings, key="folds", alt=f"{measure.name} of each fold")
     with right:

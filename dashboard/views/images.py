@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import data
 from dashboard.figures.answer import caveats, images_line
 from dashboard.figures.frames import caption, filtered, table1_table
+from dashboard.figures.shared_folds import OWN, has_shared_folds
 
 PAGE = 24
 COLUMNS = 6
@@ -35,8 +36,9 @@ def page() -> None:
         st.caption(f"{min(first + 1, len(shown))} to {min(first + PAGE, len(shown))} of {len(shown)} images{outlined}")
         _grid(study, shown.iloc[first : first + PAGE])
     st.subheader("Table I of this study", anchor=False, divider="gray")
-    note = facts["data"].get("split_note")
-    st.caption(f"Images in training, validation and test sets. {note or ''}")
+    drawn = "" if has_shared_folds(facts) else f"{OWN[:1].upper()}{OWN[1:]}; these are the counts of one such draw."
+    notes = ("Images in training, validation and test sets.", drawn, facts["data"].get("split_note"))
+    st.caption(" ".join(note for note in notes if note))
     st.dataframe(table1_table(facts), hide_index=True, width="content")
 
 

@@ -22,7 +22,7 @@ NOTHING = "No answer yet: networks stand here once all folds of a cell are done,
 
 def begin(title: str) -> str | None:
     """Title of a page with what its results come from, and the study it shows; None, said there, without one."""
-    study = finished.begin(title, "What networks and persons say of the frames")
+    study = finished.begin(title, "Answers of networks and persons")
     if study is not None:
         headline.told_of(study)
     return study

@@ -1,7 +1,7 @@
 """Agreement in a real browser: a click on a region's count opens its frames, and the address keeps it."""
 
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright import sync_api
@@ -34,3 +34,13 @@ def test_a_click_on_a_region_opens_its_frames(page: sync_api.Page, address: str)
     assert parse_qs(urlsplit(page.url).query)["region"] == [everybody]
     page.reload()
     page.get_by_text(f"Right for {everybody} · ").wait_for()
+
+
+def test_an_address_with_several_readers_keeps_them_all(page: sync_api.Page, address: str) -> None:
+    names = ["CVCNet · input layers · 75 %", "CVCNet · output layers · 75 %"]
+    page.goto(f"{address}agreement?{urlencode({'study': 'views', 'readers': names}, doseq=True)}")
+    chosen = page.locator(".stMultiSelect")
+    for name in names:
+        chosen.get_by_text(name, exact=True).wait_for()
+    page.get_by_text("right for nobody").first.wait_for()
+    assert parse_qs(urlsplit(page.url).query)["readers"] == names
