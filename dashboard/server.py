@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from streamlit.web import bootstrap
 
 from dashboard import live_inference, reader_page, thumbnails
 from dashboard.health import HEALTHY
+from dashboard.origin import OwnPagesOnly
 from dashboard.pages import PAGES
 from dashboard.places import cache_root, store_root
 from engine.errors import WhichLayersError
@@ -55,8 +56,12 @@ OPTIONS = {
 """Set here and not in `.streamlit/config.toml`, so that they hold from any working directory."""
 
 
-def create(store: str | None = None, cache: Path | None = None, prefix: str = "") -> Any:
+def create(
+    store: str | None = None, cache: Path | None = None, prefix: str = "", hosts: Collection[str] = ()
+) -> OwnPagesOnly:
     """The ASGI program. `prefix` is the path under which a reverse proxy serves it, such as `/layers`; it keeps it.
+
+    It answers under addresses, this machine's name and the names in `hosts`, and to its own pages (`dashboard.origin`).
 
     The store and cache are told to the pages by WHICHLAYERS_STORE and WHICHLAYERS_CACHE: one program per process.
     """
@@ -79,7 +84,7 @@ def create(store: str | None = None, cache: Path | None = None, prefix: str = ""
         *thumbnails.routes(prefix),
         *(Route(f"{prefix}/{page}", _open(page, prefix)) for page in PAGES),
     ]
-    return st.App(Path(__file__).with_name("app.py"), routes=routes, lifespan=lifespan)
+    return OwnPagesOnly(st.App(Path(__file__).with_name("app.py"), routes=routes, lifespan=lifespan), hosts)
 
 
 def _open(page: str, prefix: str) -> Callable[[Request], Awaitable[RedirectResponse]]:
@@ -134,6 +139,7 @@ def serve(
     store: str | None = None,
     cache: Path | None = None,
     open_browser: bool = False,
+    hosts: Collection[str] = (),
 ) -> None:
     """Serve until Ctrl-C. Raises WhichLayersError where the port is taken.
 
@@ -147,7 +153,7 @@ def serve(
             "no sign-in. Use --host 127.0.0.1, or put a reverse proxy with sign-in in front.",
             file=sys.stderr,
         )
-    app = create(store, cache, prefix)
+    app = create(store, cache, prefix, [host, *hosts])
     shown = host if host not in ("0.0.0.0", "::") else "127.0.0.1"
     url = f"http://{shown}:{port}/" + (prefix.strip("/") + "/" if prefix.strip("/") else "")
     print(f"WhichLayers: {url}", flush=True)

@@ -50,6 +50,24 @@ def test_the_pages_and_the_gradio_program_share_one_port(plain: str) -> None:
     assert "gradio" in body.lower()
 
 
+def test_another_sites_page_or_name_reaches_nothing(plain: str) -> None:
+    port = int(plain.rsplit(":", 1)[1].strip("/"))
+
+    def answer(host: str, origin: str, path: str, *more: str) -> bytes:
+        lines = [f"GET {path} HTTP/1.1", f"Host: {host}", f"Origin: {origin}", "Connection: close", *more]
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+            raw.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+            return raw.recv(200).split(b"\r\n")[0]
+
+    opening = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    stream = ("/_stcore/stream", opening.replace("Upgrade", "Connection: Upgrade\r\nUpgrade", 1))
+    own = f"127.0.0.1:{port}"
+    assert b" 200 " in answer(own, f"http://{own}", "/healthz")
+    assert b" 403 " in answer("evil.example", "http://evil.example", "/healthz")
+    assert b" 403 " in answer(own, "http://evil.example", *stream)
+    assert b" 403 " in answer("evil.example", "http://evil.example", *stream)
+
+
 def test_the_settings_hold_from_any_working_directory(plain: str) -> None:
     status, body = get(f"{plain}_stcore/host-config")
     assert status == 200

@@ -173,6 +173,9 @@ def serve(
     store: StoreFolder = "results",
     cache: CacheFolder = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = False,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(help="A name under which a reverse proxy serves it; may be given several times.")
+    ] = None,
     until_end: Annotated[bool, typer.Option("--end-with-input", hidden=True)] = False,
 ) -> None:
     """Serve the dashboard: results, images and live inference on one port."""
@@ -184,7 +187,10 @@ def serve(
 
     if not Store.at(store).studies():  # raises where the store is a file
         typer.echo(f"no study in {store} yet: the pages show the published table until one runs", err=True)
-    serve_dashboard(host=host, port=port, prefix=prefix, store=store, cache=_cache(cache), open_browser=browser)
+    serve_dashboard(
+        host=host, port=port, prefix=prefix, store=store, cache=_cache(cache), open_browser=browser,
+        hosts=allowed_host or (),
+    )  # fmt: skip
 
 
 def main() -> NoReturn:

@@ -2,11 +2,11 @@
 
 import json
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.datastructures import Headers
 from starlette.requests import Request
+
+from dashboard.origin import is_own
 
 LARGEST_BODY = 32 * 1024
 """Bytes."""
@@ -99,18 +99,3 @@ async def heard(request: Request, kind: type[_Asked]) -> _Asked:
         raise Refused(422, *(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())) from None
     except (ValueError, RecursionError):
         raise Refused(422, "This is no JSON.") from None
-
-
-def is_own(headers: Headers) -> bool:
-    """Whether a request that changes something comes from a page of this server.
-
-    Browsers say it themselves; older ones, and those that speak plain HTTP to another machine, name the page's host.
-    """
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site == "same-origin"
-    origin = headers.get("origin")
-    if origin is None:
-        return True  # no browser: those name the origin of every POST
-    named = [headers.get(name, "").split(",")[0].strip().lower() for name in ("host", "x-forwarded-host")]
-    return urlsplit(origin).netloc.lower() in [host for host in named if host]
