@@ -168,7 +168,7 @@ def _row_statistics(
     if images is None:
         return RowStatistics(intervals=table, recommendation=None)
     images = images[["strategy", "fold", "index", "group", "dice"]]
-    found = significance.cell_intervals(images, resamples=RESAMPLES)
+    found = significance.cell_intervals(images, resamples=RESAMPLES, scale="amount" if measure == "hd95" else "part")
     found["interval"] = "bootstrap over " + found["units"].astype(str) + " " + found["resampled"] + "s"
     recommendation = None
     with suppress(DataError):  # images that cannot be compared leave the row without one

@@ -115,7 +115,7 @@ def test_the_interval_of_normal_differences_is_that_of_the_normal_law() -> None:
 
 
 def test_nothing_cannot_be_resampled() -> None:
-    with pytest.raises(DataError, match=r"no interval of 0 differences at confidence 0\.95"):
+    with pytest.raises(DataError, match=r"no interval of 0 values at confidence 0\.95"):
         bootstrap_interval(np.empty(0), pd.Series([], dtype=str))
     with pytest.raises(DataError, match="at confidence 95"):
         bootstrap_interval(np.ones(9), pd.Series(range(9)), confidence=95.0)

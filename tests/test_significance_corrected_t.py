@@ -190,11 +190,22 @@ def test_what_is_enough_is_enough_and_what_is_beyond_the_margin_stays() -> None:
 
 
 def test_an_interval_over_images_shrinks_with_folds_until_they_are_used_up() -> None:
-    few = images_that_would(half_width=0.012, fold_part=0.0, room=0.01, folds=3, of=5, ratio=0.25, images=90)
+    few = images_that_would(
+        half_width=0.012, fold_part=0.0, room=0.01, level=0.05, folds=3, of=5, ratio=0.25, images=90
+    )
     assert (few.folds, few.images) == (5, 130)
-    last = images_that_would(half_width=0.02, fold_part=0.0, room=0.01, folds=5, of=5, ratio=0.25, images=100)
+    last = images_that_would(
+        half_width=0.02, fold_part=0.0, room=0.01, level=0.05, folds=5, of=5, ratio=0.25, images=100
+    )
     assert (last.folds, last.repeats, last.images) == (None, None, 400)
     assert last.sentence.startswith("It would take about 400 test images instead of 100")
-    fold = images_that_would(half_width=0.012, fold_part=1.0, room=0.0105, folds=5, of=5, ratio=0.25, images=100)
-    # 0.012 * sqrt((1/10 + 1/4) / (1/5 + 1/4)) = 0.0106; 15 folds: 0.0101
+    fold = images_that_would(
+        half_width=0.012, fold_part=1.0, room=0.0086, level=0.05, folds=5, of=5, ratio=0.25, images=100
+    )
+    # 0.012 * sqrt((1/10 + 1/4) / (1/5 + 1/4)) * t(.95, 9) / t(.95, 4) = 0.0091; 15 folds: 0.0083
     assert (fold.folds, fold.repeats, fold.images) == (None, 3, None)
+    three = images_that_would(
+        half_width=0.06, fold_part=1.0, room=0.03, level=0.05 / 6, folds=3, of=5, ratio=0.25, images=100
+    )
+    # 0.06 * sqrt((1/5 + 1/4) / (1/3 + 1/4)) * t(1 - .05/6, 4) / t(1 - .05/6, 2) = 0.0273
+    assert three.folds == 5

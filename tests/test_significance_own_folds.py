@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from engine.significance import claim_table, compare, compare_all, image_differences, paired_differences, recommend
-from engine.significance.non_inferiority import _paired_bound, paired_bounds
-from engine.significance.paired import in_same_folds, pair_all, resampled_pairs
+from engine.significance.non_inferiority import paired_bound, paired_bounds
+from engine.significance.paired import in_same_folds, pair_all
 from engine.significance.unpaired import unpaired_t
 from tests.made_results import fold_values, random_results, results, study
 
@@ -69,16 +69,18 @@ def test_both_strategies_folds_widen_the_bound() -> None:
         return max(0.0, between - np.mean([part.var(ddof=1) / len(part) for part in parts]))
 
     assert (variance(reference), variance(candidate)) == (pytest.approx(0.0008666667), pytest.approx(0.0006148148))
-    found = paired_bounds(images, "reference", ["candidate"], ratio=0.5, resamples=4000, seed=0).iloc[0]
+    found = paired_bounds(images, "reference", ["candidate"], ratio=0.5).iloc[0]
     fold_error = sqrt((1 / 3 + 1 / 2) * (0.0008666667 + 0.0006148148))
     assert found["fold_error"] == pytest.approx(fold_error)
-    image_error = loss.std() / 3  # what a bootstrap of nine images tends to
-    error = sqrt(fold_error**2 + image_error**2)
-    assert found["standard_error"] == pytest.approx(error, rel=0.01)
-    assert found["degrees"] == 2
+    error = sqrt(fold_error**2 + 1e-4 / 9)  # images of one of the reference's folds have the variance 1e-4
+    assert found["standard_error"] == pytest.approx(error)
     assert np.isnan(found["corrected_bound"])
-    # sqrt(9 / 8): nine images drawn from nine vary by too little
-    assert found["bound"] == pytest.approx(0.05 + stats.t.ppf(0.95, 2) * error * sqrt(9 / 8), rel=0.03)
+    # rng = np.random.default_rng(1); chi = lambda k: rng.chisquare(k, 4_000_000) / k
+    # images, one, two = chi(6), chi(2), chi(2); w1, w2 = 1e-4 / 3, 9.62963e-5  (within a fold's mean)
+    # one, two = np.maximum(0, 0.0009 / one - w1 / images), np.maximum(0, 0.0007111111 / two - w2 / images)
+    # v = w1 / 3 / images + 5 / 6 * (one + two)
+    # print(.05 + np.quantile(rng.normal(size=len(v)) * np.sqrt(v), .95))
+    assert found["bound"] == pytest.approx(0.1667, abs=5e-4)
 
 
 def replicates(number: int, reference: float, candidate: float, seed: int) -> pd.DataFrame:
@@ -105,12 +107,7 @@ def test_the_bound_holds_as_often_as_it_says(reference: float, candidate: float)
     number = 150
     images = replicates(number, reference, candidate, seed=1)
     pairs = pair_all(images, [(f"reference {place}", f"candidate {place}") for place in range(number)])
-    table, means = resampled_pairs(pairs, resamples=500)
-    table = table.rename(columns={"mean_difference": "loss"})
-    bounds = [
-        _paired_bound(row, found, means[:, column], 0.25, 0.05)["bound"]
-        for column, (row, found) in enumerate(zip(table.to_dict("records"), pairs, strict=True))
-    ]
+    bounds = [paired_bound(found, ratio=0.25, level=0.05)["bound"] for found in pairs]
     # The true loss is 0. Of 150 bounds at 95 % fewer than 137 hold in one of 60 such tests; with the variance of the
     # reference's folds alone 77 and 87 % hold.
     assert np.mean(np.array(bounds) >= 0) >= 137 / number
@@ -122,11 +119,11 @@ def test_a_recommendation_says_what_was_drawn_and_that_both_have_folds_of_their_
         {"strategy": ["whole network", "block 9"], "complete": True, "failed": 0, "trainable": [100, 10]}
     )
     same, own = recommend(images, cells), recommend(with_own_folds(images), cells)
-    assert "bootstrap over test images (10,000 resamples), widened by how much folds differ beyond" in same.note
-    assert "how much folds of the reference and of the strategy, which have folds of their own, differ" in own.note
+    assert "bounds that let test images and folds vary and take neither variance for known" in same.note
+    assert "and folds of the reference and of the strategy, which have folds of their own, vary" in own.note
     assert (own.loss, own.outcome) == (pytest.approx(same.loss), "recommended")
     grouped = images.assign(group=[f"p{index // 2}" for index in images["index"]])
-    assert "bootstrap over groups of test images (" in recommend(grouped, cells).note
+    assert "bounds that let groups of test images and folds vary" in recommend(grouped, cells).note
 
 
 def test_without_correction_the_unpaired_test_is_welch_s() -> None:

@@ -11,7 +11,7 @@ from engine import published
 from engine.architectures import UNET_STRATEGIES, trainable_parameters
 from engine.errors import DataError
 from engine.significance import recommend, recommend_from_means, tukey_over_strategies
-from engine.significance.non_inferiority import expanded_level, fold_variance
+from engine.significance.reach import fold_spread, residuals
 from tests.made_results import study, with_mean_and_sd
 
 TRAINABLE = {name: trainable_parameters(strategy, "unet", 64) for name, strategy in UNET_STRATEGIES.items()}
@@ -164,25 +164,14 @@ def test_trainings_that_differ_between_folds_widen_the_bound() -> None:
 
 
 def test_the_variance_between_folds_is_what_images_do_not_explain() -> None:
-    random = np.random.default_rng(0)
-    found = []
+    random, fold, found = np.random.default_rng(0), np.repeat(np.arange(5), 40), []
+    table = pd.DataFrame({"fold": fold, "index": range(200)})
     for _ in range(200):
-        fold = np.repeat(np.arange(5), 40)
         difference = random.normal(0, 0.03, 5)[fold] + random.normal(0, 0.1, 200)
-        found.append(
-            fold_variance(pd.DataFrame({"fold": fold, "index": range(200), "difference": difference}), "index")
-        )
+        found.append(fold_spread(residuals(table.assign(difference=difference), "index")).beyond)
     assert np.mean(found) == pytest.approx(0.03**2, rel=0.2)
     alike = pd.DataFrame({"fold": [0, 0, 1, 1, 2, 2], "index": range(6), "difference": [0.1, -0.1] * 3})
-    assert fold_variance(alike, "index") == 0.0
-
-
-def test_the_percentile_of_few_groups_is_expanded() -> None:
-    # Hesterberg 2015: python -c "import scipy.stats as s; from math import sqrt
-    #   print(s.norm.cdf(sqrt(10 / 9) * s.t.ppf(.05, 9)))"
-    assert expanded_level(0.05, 10) == pytest.approx(stats.norm.cdf(sqrt(10 / 9) * stats.t.ppf(0.05, 9)))
-    assert expanded_level(0.05, 10) == pytest.approx(0.0267, abs=1e-4)
-    assert expanded_level(0.05, 100_000) == pytest.approx(0.05, abs=1e-4)
+    assert fold_spread(residuals(alike, "index")).beyond == 0.0
 
 
 @pytest.mark.parametrize(("dataset", "fraction"), PUBLISHED_ROWS)
@@ -242,8 +231,8 @@ def test_a_table_that_lacks_a_column_or_has_two_cells_is_refused() -> None:
 @given(order=st.permutations(range(300)), cell_order=st.permutations(range(3)))
 def test_neither_the_order_of_images_nor_of_cells_decides(order: list[int], cell_order: list[int]) -> None:
     images, cells = one_study({"whole network": 0.80, "block 9": 0.7, "blocks 1,2": 0.799})
-    found = recommend(images.iloc[order], cells.iloc[cell_order], resamples=300)
-    expected = recommend(images, cells, resamples=300)
+    found = recommend(images.iloc[order], cells.iloc[cell_order])
+    expected = recommend(images, cells)
     assert (found.sentence, found.strategy) == (expected.sentence, expected.strategy)
     pd.testing.assert_frame_equal(found.candidates, expected.candidates)
 

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from dashboard.figures.palette import ACCENT, FAINT, FOLDS, GRID, INK, empty, layout
 from dashboard.figures.rows import parts
 from engine.significance import bootstrap_interval
+from engine.significance.intervals import why_same
 from engine.significance.measured import drawn_by, mean_over_seeds, why_no_interval
 
 FEWEST, MOST = 2, 12
@@ -103,7 +104,11 @@ def subgroups_table(
             folds = int(each["fold"].nunique())
             why = why_no_interval(folds, int(units.nunique()), drawn, "the mean")
             values = each["dice"].to_numpy(np.float64)
-            low, high = (np.nan, np.nan) if why else bootstrap_interval(values, units, resamples=resamples)
+            low, high = np.nan, np.nan
+            if not why:
+                low, high = bootstrap_interval(values, units, scale="part", resamples=resamples)
+            if not why and np.isnan(low):
+                why = why_same("the mean", float(values.mean()), drawn, "part")
             found.append(
                 {
                     "strategy": strategy,

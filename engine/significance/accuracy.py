@@ -66,18 +66,13 @@ def accuracy_interval(
     found = resampled_parts(parts, table["unit"], resamples=resamples, seed=seed)
 
     def of(name: str, what: str) -> Estimate:
-        value, means = found.values[name], found.means[name]
-        return estimate(
-            float(value), means, found.units[name], what=what, drawn=drawn, folds=folds, confidence=confidence
-        )
+        return estimate(found, name, what=what, drawn=drawn, folds=folds, confidence=confidence)
 
-    recalls = [f"label {name}" for name in names]
-    balanced, means = found.mean_over(recalls)
-    units = table["unit"].nunique()
+    balanced = found.mean_over([f"label {name}" for name in names])
     return Accuracy(
         accuracy=of("accuracy", "the accuracy"),
         balanced=estimate(
-            balanced, means, units, what="the balanced accuracy", drawn=drawn, folds=folds, confidence=confidence
+            balanced, "mean", what="the balanced accuracy", drawn=drawn, folds=folds, confidence=confidence
         ),
         top2=of("top2", "the top-2 accuracy") if "top2" in parts else None,
         confidence=confidence,

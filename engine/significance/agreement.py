@@ -129,7 +129,7 @@ def _interval(
     """Low and high end, what was drawn, and why there is no interval."""
     own = None if images is None else measured(images)
     if own is not None and set(common) <= set(own["strategy"]):
-        table, means = cell_means(own[own["strategy"].isin(common)], seed=seed)
+        table, _, means = cell_means(own[own["strategy"].isin(common)], seed=seed)
         if len(table) != len(common):
             raise DataError("test images are of several data sets, fractions or starts; choose one")
         folds, units = int(table["folds"].min()), int(table["units"].min())

@@ -13,6 +13,7 @@ from engine import published
 from engine.architectures import UNET_STRATEGIES
 from engine.errors import DataError
 from engine.significance.corrected_t import corrected_t, split_ratio
+from engine.significance.intervals import Spread, ends, why_same
 from engine.significance.measured import measured
 from engine.significance.paired import in_same_folds, resampled_differences
 from engine.significance.resampling import RESAMPLES
@@ -23,8 +24,8 @@ from engine.significance.verdicts import Difference, Kind, Unit, judge, told
 Cell = tuple[str, float, str]
 """Data set, fraction in percent, strategy."""
 Contrast = tuple[Cell, Cell]
-Measured = dict[Contrast, tuple[dict[str, Any], Float[np.ndarray, " resample"]]]
-"""What each contrast came to, and its mean in each resample."""
+Measured = dict[Contrast, tuple[dict[str, Any], Spread]]
+"""What each contrast came to, and how it varies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,9 +182,9 @@ def _measure(images: pd.DataFrame, wanted: Collection[Contrast], resamples: int,
         those = sorted(each for each in wanted if each[0][0] == dataset)
         named = own.assign(strategy=[_label(*cell) for cell in zip(own["fraction"], own["strategy"], strict=True)])
         pairs = [(_label(*first[1:]), _label(*second[1:])) for first, second in those]
-        table, means = resampled_differences(named, pairs, resamples=resamples, seed=seed)
+        table, spread, _ = resampled_differences(named, pairs, resamples=resamples, seed=seed)
         found |= {
-            each: (row, means[:, column]) for column, (each, row) in enumerate(zip(those, rows(table), strict=True))
+            each: (row, spread.at(column)) for column, (each, row) in enumerate(zip(those, rows(table), strict=True))
         }
     return found
 
@@ -202,15 +203,15 @@ def _words(contrast: Contrast, several: bool) -> tuple[str, str, str]:
     return f"{dataset} {place}" if several else place, first, second
 
 
-def _of_dice(
-    contrast: Contrast, row: dict[str, Any], means: Float[np.ndarray, " resample"], several: bool, judged: int
-) -> Difference:
+def _of_dice(contrast: Contrast, row: dict[str, Any], spread: Spread, several: bool, judged: int) -> Difference:
     place, first, second = _words(contrast, several)
-    ends = np.full(6, np.nan)
+    mean, levels = np.array([row["mean_difference"]]), (0.95, 0.9, 1 - 0.05 / max(1, judged))
+    found = np.full(6, np.nan)
     if not row["note"]:
-        tail = 0.025 / max(1, judged)
-        ends = np.quantile(means, [0.025, 0.975, 0.05, 0.95, tail, 1 - tail])
-    return _difference(place, first, second, float(row["mean_difference"]), ends, row, "Dice")
+        found = np.concatenate([end for level in levels for end in ends(mean, spread, level, "difference")])
+        if np.isnan(found[0]):
+            row = row | {"note": why_same("the difference", float(mean[0]), row["resampled"], "difference")}
+    return _difference(place, first, second, float(mean[0]), found, row, "Dice")
 
 
 def _of_minutes(
@@ -227,9 +228,9 @@ def _of_minutes(
         place += " (folds of their own, unpaired)"
         own, other = (side.to_numpy(dtype=np.float64) for side in sides)
         tests = [unpaired_t(own, other, ratio=ratio, confidence=level) for level in levels]
-    ends = np.array([end for test in tests for end in (test.low, test.high)], dtype=np.float64)
+    found = np.array([end for test in tests for end in (test.low, test.high)], dtype=np.float64)
     row = {"folds": tests[0].folds, "images": None, "note": tests[0].reason}
-    return _difference(place, first, second, tests[0].mean, ends, row, "min")
+    return _difference(place, first, second, tests[0].mean, found, row, "min")
 
 
 def _of_cell(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
@@ -243,11 +244,11 @@ def _difference(
     first: str,
     second: str,
     mean: float,
-    ends: Float[np.ndarray, " end"],
+    found: Float[np.ndarray, " end"],
     row: dict[str, Any],
     unit: Unit,
 ) -> Difference:
-    low, high, *others = (float(end) for end in ends)
+    low, high, *others = (float(end) for end in found)
     given = not np.isnan(low)
     return Difference(
         place=place,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from engine.significance.intervals import LOG_ODDS, how, of_part, standard_error, why_none
+from engine.significance.intervals import ends, how, spread_of, why_none, why_same
 from engine.significance.measured import Drawn
 from engine.significance.resampling import resampled_means
 
@@ -37,12 +37,17 @@ class Resampled:
     """By name; NaN where there are no such frames."""
     means: pd.DataFrame
     """A column per name, a row per resample; NaN where none of its frames were drawn."""
-    units: Mapping[str, int]
-    """Groups with such frames, by name."""
+    sizes: pd.DataFrame
+    """A column per name, a row per unit: how many of its frames the unit has."""
 
-    def mean_over(self, names: Sequence[str]) -> tuple[float, pd.Series]:
-        """The mean over parts, leaving out those without frames; and in each resample."""
-        return float(self.values[list(names)].mean()), self.means[list(names)].mean(axis=1)
+    def mean_over(self, names: Sequence[str]) -> "Resampled":
+        """Their mean alone, leaving out those without frames, under the name `mean`."""
+        chosen = list(names)
+        return Resampled(
+            values=pd.Series({"mean": self.values[chosen].mean()}),
+            means=self.means[chosen].mean(axis=1).to_frame("mean"),
+            sizes=self.sizes[chosen].sum(axis=1).to_frame("mean"),
+        )
 
 
 def resampled_parts(parts: Mapping[str, Part], unit: pd.Series, *, resamples: int, seed: int) -> Resampled:
@@ -60,20 +65,20 @@ def resampled_parts(parts: Mapping[str, Part], unit: pd.Series, *, resamples: in
     return Resampled(
         values=right.sum() / every.sum().where(every.sum() > 0),
         means=pd.DataFrame(means, columns=list(parts)),
-        units={str(name): int(count) for name, count in (every > 0).sum().items()},
+        sizes=every,
     )
 
 
-def estimate(
-    value: float, means: pd.Series, units: int, *, what: str, drawn: Drawn, folds: int | None, confidence: float
-) -> Estimate:
-    """`value` with its interval from its resampled `means`; `what` names it in the reason why there is none."""
+def estimate(found: Resampled, name: str, *, what: str, drawn: Drawn, folds: int | None, confidence: float) -> Estimate:
+    """The part of this `name` with its interval; `what` names it in the reason why there is none."""
+    value, sizes = float(found.values[name]), found.sizes[[name]].to_numpy(dtype=np.float64)
+    units = int((sizes > 0).sum())
     reason = f"no such {drawn}" if np.isnan(value) else why_none(folds, units, drawn, what)
-    if reason is None and not 0 < value < 1:
-        reason = f"no interval: {what} is {value:.0%} in every {drawn}, so drawing them again says nothing"
-    if reason is not None:
-        return Estimate(value=value, low=None, high=None, units=units, note=reason)
-    error = standard_error(means.to_numpy(dtype=np.float64), units)
-    low, high = of_part(value, error, units, confidence)
-    note = how(confidence, units, drawn, len(means), folds, LOG_ODDS)
-    return Estimate(value=value, low=low, high=high, units=units, note=note)
+    if reason is None:
+        spread = spread_of(found.means[[name]].to_numpy(dtype=np.float64), sizes)
+        low, high = (float(end[0]) for end in ends(np.array([value]), spread, confidence, "part"))
+        if not np.isnan(low):
+            note = how(confidence, units, drawn, len(found.means), float(spread.degrees[0]), folds, "part")
+            return Estimate(value=value, low=low, high=high, units=units, note=note)
+        reason = why_same(what, value, drawn, "part")
+    return Estimate(value=value, low=None, high=None, units=units, note=reason)

@@ -10,97 +10,73 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy  # scipy.stats loads when it is first used, not with this module
-from jaxtyping import Float
 
 from engine.significance.corrected_t import corrected_standard_error
-from engine.significance.measured import FEWEST_FOLDS
-from engine.significance.paired import Pairs, pair_all, resampled_pairs
+from engine.significance.measured import FEWEST_FOLDS, drawn_by
+from engine.significance.paired import Pairs, pair_all, pair_table
+from engine.significance.reach import degrees_of, fold_spread, fold_variance, image_spread, lean, reach, residuals
 from engine.significance.rows import rows
 
 LEVEL = 0.05
-BOUNDS = ["loss", "bound", "least", "standard_error", "fold_error", "degrees"]
+SAME = 1e-12
+"""Differences that are no farther apart than this are the same."""
+BOUNDS = ["loss", "bound", "least", "standard_error", "fold_error", "degrees", "image_part"]
 BOUNDS += ["folds", "images", "units", "corrected_bound"]
-"""Numbers in both tables of bounds; `loss` is Dice of the reference minus Dice of the strategy."""
+"""Numbers in both tables of bounds; `loss` is Dice of the reference minus Dice of the strategy, `image_part` the part
+of the squared reach that images alone would come to."""
 
 
-def paired_bounds(
-    images: pd.DataFrame, reference: str, strategies: Sequence[str], *, ratio: float, resamples: int, seed: int
-) -> pd.DataFrame:
-    """A row per strategy with the bounds of its paired loss, by bootstrap over groups of test images.
+def paired_bounds(images: pd.DataFrame, reference: str, strategies: Sequence[str], *, ratio: float) -> pd.DataFrame:
+    """A row per strategy with the bounds of its paired loss, where groups of test images and folds both vary.
 
-    Columns: strategy, loss, bound (upper), least (lower), standard_error and its part fold_error, degrees, folds,
-    images, units, corrected_bound (upper, by the corrected resampled t over folds), reason (why there are no bounds,
-    or ""). Resampled images do not see that trainings differ from fold to fold. So the bootstrap's bound is widened
-    by the variance between folds beyond what their images explain, times 1/J + `ratio` (Nadeau & Bengio 2003), with
-    Satterthwaite's degrees of freedom; and its percentile is expanded for few groups (Hesterberg 2015, The American
-    Statistician 69:371-386). Where every strategy has folds of its own, the reference's folds and the strategy's both
-    add their variance, with no more degrees of freedom than those of the smaller number of folds, less one (what
-    Satterthwaite's rule gives is too many in simulations), and there is no `corrected_bound`.
+    Columns: strategy, loss, bound (upper), least (lower), standard_error and its part fold_error, degrees (with which
+    t standard errors come to the same), folds, images, units, corrected_bound (upper, by the corrected resampled t
+    over folds), reason (why there are no bounds, or ""). `loss` is the mean over images; the variance between folds
+    beyond what their images explain counts 1/J + `ratio` times (Nadeau & Bengio 2003); neither variance is taken for
+    known (`reach`), and the side of rare, large differences is wider. Bounds lie within -1 and 1. Where every strategy
+    has folds of its own, the reference's folds and the strategy's both add their variance, and there is no
+    `corrected_bound`.
 
     Raises DataError as `paired.pair` does.
     """
     paired = pair_all(images, [(reference, name) for name in strategies])
-    table, means = resampled_pairs(paired, resamples=resamples, seed=seed)
+    table, _, _ = pair_table(paired)
     found = rows(table.rename(columns={"mean_difference": "loss", "note": "reason"}).assign(strategy=list(strategies)))
     most = max((row["folds"] for row in found), default=0)
-    for row in found:
+    for row, pairs in zip(found, paired, strict=True):
         if not row["reason"] and row["folds"] < most:
             row["reason"] = f"only {row['folds']} of {most} folds"
+        if not row["reason"] and float(np.ptp(pairs.table["difference"].to_numpy())) < SAME:
+            row["reason"] = f"no bound: the loss is the same in every {row['resampled']}"
     level = LEVEL / max(1, sum(not row["reason"] for row in found))
-    for column, (row, pairs) in enumerate(zip(found, paired, strict=True)):
+    for row, pairs in zip(found, paired, strict=True):
         if not row["reason"]:
-            row |= _paired_bound(row, pairs, means[:, column], ratio, level)
+            row |= paired_bound(pairs, ratio=ratio, level=level)
     return _bounds(found)
 
 
-def _paired_bound(
-    row: dict[str, Any], pairs: Pairs, means: Float[np.ndarray, " resample"], ratio: float, level: float
-) -> dict[str, float]:
-    table, units = pairs.table, row["units"]
-    unit = "group" if row["resampled"] == "group" else "index"
-    sides = [table] if pairs.same_folds else [table, table.assign(fold=table["other_fold"])]
-    counts = [side["fold"].nunique() for side in sides]
-    image_error = float(means.std(ddof=1))
-    fold_errors = [
-        corrected_standard_error(sqrt(fold_variance(side, unit)), count, ratio)
-        for side, count in zip(sides, counts, strict=True)
-    ]
-    fold_error = sqrt(sum(one**2 for one in fold_errors))
-    error = sqrt(image_error**2 + fold_error**2)
-    degrees = units - 1.0
-    if error > 0:
-        parts = [(image_error, units), *zip(fold_errors, counts, strict=True)]
-        degrees = error**4 / sum(one**4 / (count - 1) for one, count in parts)
-    if not pairs.same_folds:
-        degrees = min(degrees, min(counts) - 1.0)
-    wider = scipy.stats.t.ppf(level, degrees) / scipy.stats.t.ppf(level, units - 1)
-    wider *= error / image_error if image_error > 0 else 1.0
-    tail = expanded_level(level, units)
-    least, most = row["loss"] + wider * (np.quantile(means, [tail, 1 - tail]) - row["loss"])
-    found = {"least": least, "bound": most, "standard_error": error, "fold_error": fold_error, "degrees": degrees}
+def paired_bound(pairs: Pairs, *, ratio: float, level: float) -> dict[str, float]:
+    """The numbers of `paired_bounds` that concern one pair, each bound at `level`; needs two folds and units."""
+    table = pairs.table
+    unit = "group" if drawn_by(table["group"]) == "group" else "index"
+    sides = [residuals(table, unit, fold) for fold in (["fold"] if pairs.same_folds else ["fold", "other_fold"])]
+    folds, own = [fold_spread(side) for side in sides], image_spread(sides[0])
+    loss, fold_error = float(table["difference"].mean()), sqrt(fold_variance(folds, ratio))
+    error, far = sqrt(own.variance + fold_error**2), reach(own, folds, ratio=ratio, level=level)
+    below, above = lean(own, level)
+    found = {
+        "least": max(-1.0, loss - far - below),
+        "bound": min(1.0, loss + far + above),
+        "standard_error": error,
+        "fold_error": fold_error,
+        "degrees": degrees_of(far, error, level, max(1.0, own.degrees)),
+        "image_part": (float(scipy.special.stdtrit(own.degrees, 1 - level)) * sqrt(own.variance) / far) ** 2,
+    }
     if pairs.same_folds:
-        by_fold = table.groupby("fold")["difference"].mean()
-        reach = scipy.stats.t.ppf(1 - level, counts[0] - 1)
-        reach *= corrected_standard_error(float(by_fold.std(ddof=1)), counts[0], ratio)
-        found["corrected_bound"] = float(by_fold.mean() + reach)
+        wide = corrected_standard_error(sqrt(folds[0].between), folds[0].count, ratio)
+        wide *= float(scipy.special.stdtrit(folds[0].count - 1, 1 - level))
+        found["corrected_bound"] = float(sides[0].means.mean()) + wide
     return found
-
-
-def fold_variance(differences: pd.DataFrame, unit: str) -> float:
-    """Variance of a difference between folds beyond what the fold's images explain, 0 at least.
-
-    `differences` has fold, difference, and the groups or images in the column `unit`. The variance of the fold means
-    less the mean variance of a fold's mean when its units are drawn anew: the method of moments for a random effect
-    of the fold.
-    """
-    between = float(differences.groupby("fold")["difference"].mean().var(ddof=1))
-    totals = differences.groupby(["fold", unit])["difference"].agg(["sum", "size"]).astype(np.float64)
-    of_fold = totals.groupby(level="fold").sum()
-    apart = totals["sum"] - totals["size"] * (of_fold["sum"] / of_fold["size"]).reindex(totals.index, level="fold")
-    units = totals.groupby(level="fold").size()
-    within = units / (units - 1) * (apart**2).groupby(level="fold").sum() / of_fold["size"] ** 2
-    within = within[units > 1]
-    return max(0.0, between - (float(within.mean()) if len(within) else 0.0))
 
 
 def unpaired_bounds(
@@ -130,17 +106,9 @@ def unpaired_bounds(
     level = LEVEL / max(1, sum(not row["reason"] for row in found))
     for row in found:
         if not row["reason"]:
-            reach = 2 * rounding + float(scipy.stats.t.ppf(1 - level, row["degrees"])) * row["standard_error"]
-            row["least"], row["bound"] = row["loss"] - reach, row["loss"] + reach
+            far = 2 * rounding + float(scipy.stats.t.ppf(1 - level, row["degrees"])) * row["standard_error"]
+            row["least"], row["bound"] = max(-1.0, row["loss"] - far), min(1.0, row["loss"] + far)
     return _bounds(found)
-
-
-def expanded_level(level: float, units: int) -> float:
-    """Tail of the percentile bootstrap at which its bound of a mean of `units` normal values holds at `level`.
-
-    A bootstrap of few units is too narrow: it lacks the factor units / (units - 1) in the variance and the tails of t.
-    """
-    return float(scipy.stats.norm.cdf(sqrt(units / (units - 1)) * scipy.stats.t.ppf(level, units - 1)))
 
 
 def _bounds(found: list[dict[str, Any]]) -> pd.DataFrame:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy  # scipy.stats loads when it is first used, not with this module
 from jaxtyping import Float
 
 from engine.errors import DataError
-from engine.significance.measured import CELL, Drawn, drawn_by, mean_over_seeds, measured, why_no_interval
-from engine.significance.resampling import RESAMPLES, bootstrap_interval, how, resampled_means
+from engine.significance.intervals import Spread, ends, how, spread_of, why_none, why_same
+from engine.significance.measured import CELL, Drawn, drawn_by, mean_over_seeds, measured
+from engine.significance.resampling import RESAMPLES, resampled_means
+from engine.significance.rows import rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,52 +151,45 @@ def compare(
 
     Takes and raises as `pair`. With two folds or fewer there is no interval and no test.
     """
-    pairs = pair(images, first, second)
-    differences, folds = pairs.table, pairs.folds
-    resampled = drawn_by(differences["group"])
-    units = differences["group"] if resampled == "group" else differences["index"]
-    interval: tuple[float, float] | None = None
-    note = why_no_interval(folds, units.nunique(), resampled, "the difference")
-    if note is None:
-        values = differences["difference"].to_numpy(dtype=np.float64)
-        interval = bootstrap_interval(values, units, confidence=confidence, resamples=resamples, seed=seed)
-        note = how(confidence, units.nunique(), resampled, resamples)
-    if not pairs.same_folds:
-        note += f"; {OWN_FOLDS}"
+    row = rows(compare_all(images, [(first, second)], confidence=confidence, resamples=resamples, seed=seed))[0]
+    given = not np.isnan(row["low"])
     return Comparison(
         first=first,
         second=second,
-        mean_difference=float(differences["difference"].mean()) if len(differences) else float("nan"),
-        low=None if interval is None else interval[0],
-        high=None if interval is None else interval[1],
+        mean_difference=row["mean_difference"],
+        low=row["low"] if given else None,
+        high=row["high"] if given else None,
         confidence=confidence,
-        folds=folds,
-        images=len(differences),
-        resampled=resampled,
-        units=int(units.nunique()),
-        note=note,
+        folds=row["folds"],
+        images=row["images"],
+        resampled=row["resampled"],
+        units=row["units"],
+        note=row["note"],
     )
 
 
 def resampled_differences(
     images: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[pd.DataFrame, Float[np.ndarray, "resample pair"]]:
-    """A row per pair of strategies, and its mean difference in each resample; pairs of the same images share the draw.
+) -> tuple[pd.DataFrame, Spread, Float[np.ndarray, "resample pair"]]:
+    """A row per pair of strategies, how its mean difference varies, and its resamples; pairs share the draw of images.
 
-    Columns: first, second, mean_difference, folds, same_folds, images, resampled, units, note (why it may have no
-    interval, or ""). A pair without a common image has NaN in every resample.
+    Columns: first, second, and those of `pair_table`. A pair without a common image has NaN in every resample.
 
     Takes and raises as `pair`.
     """
-    table, means = resampled_pairs(pair_all(images, pairs), resamples=resamples, seed=seed)
+    table, sums, sizes = pair_table(pair_all(images, pairs))
+    means = resampled_means(sums, sizes, resamples=resamples, seed=seed)
     names = pd.DataFrame(list(pairs), columns=["first", "second"])
-    return pd.concat([names, table], axis=1), means
+    return pd.concat([names, table], axis=1), spread_of(means, sizes), means
 
 
-def resampled_pairs(
-    found: Sequence[Pairs], *, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[pd.DataFrame, Float[np.ndarray, "resample pair"]]:
-    """What `resampled_differences` gives, of images that are paired already and without the strategies' names."""
+def pair_table(
+    found: Sequence[Pairs],
+) -> tuple[pd.DataFrame, Float[np.ndarray, "unit pair"], Float[np.ndarray, "unit pair"]]:
+    """A row per pair, and its differences added up within each unit (group or image) and counted.
+
+    Columns: mean_difference, folds, same_folds, images, resampled, units, note (why it may have no interval, or "").
+    """
     tables = [each.table for each in found]
     drawn = drawn_by(pd.concat([table["group"] for table in tables])) if tables else "image"
     unit = "group" if drawn == "group" else "index"
@@ -201,7 +197,7 @@ def resampled_pairs(
     by_unit = [table.sort_values([unit, "difference"]).groupby(unit)["difference"] for table in tables]
     sums = pd.concat([each.sum() for each in by_unit], axis=1, keys=columns) if tables else pd.DataFrame()
     sizes = pd.concat([each.size() for each in by_unit], axis=1, keys=columns) if tables else pd.DataFrame()
-    rows = [
+    found_rows = [
         {
             "mean_difference": float(each.table["difference"].mean()) if len(each.table) else float("nan"),
             "folds": each.folds,
@@ -209,18 +205,16 @@ def resampled_pairs(
             "images": len(each.table),
             "resampled": drawn,
             "units": int(each.table[unit].nunique()),
-            "note": why_no_interval(each.folds, each.table[unit].nunique(), drawn, "the difference") or "",
+            "note": why_none(each.folds, each.table[unit].nunique(), drawn, "the difference") or "",
         }
         for each in found
     ]
     names = ["mean_difference", "folds", "same_folds", "images", "resampled", "units", "note"]
-    means = resampled_means(
-        sums.sort_index().fillna(0.0).to_numpy(dtype=np.float64),
-        sizes.sort_index().fillna(0.0).to_numpy(dtype=np.float64),
-        resamples=resamples,
-        seed=seed,
-    )
-    return pd.DataFrame(rows, columns=names), means
+    return pd.DataFrame(found_rows, columns=names), _filled(sums), _filled(sizes)
+
+
+def _filled(table: pd.DataFrame) -> Float[np.ndarray, "unit pair"]:
+    return table.sort_index().fillna(0.0).to_numpy(dtype=np.float64)
 
 
 def compare_all(
@@ -233,41 +227,42 @@ def compare_all(
 ) -> pd.DataFrame:
     """A row per pair of strategies with its interval, and with the interval that holds for all pairs at once.
 
-    Columns as `resampled_differences`, and low, high (as `compare` gives them), simultaneous_low, simultaneous_high,
-    standard_error; NaN where there is no interval (`note` says why). The simultaneous intervals are the mean plus and
-    minus one multiple of each pair's standard error; in `confidence` of the resamples no pair is farther from its
-    mean (max-t; Westfall & Young 1993).
+    Columns as `resampled_differences`, and low, high, simultaneous_low, simultaneous_high, standard_error; NaN where
+    there is no interval (`note` says why). The simultaneous intervals are those of the confidence at which, in
+    `confidence` of the resamples, no pair is farther from its mean (max-t; Westfall & Young 1993).
 
     Takes and raises as `pair`.
     """
-    table, means = resampled_differences(images, pairs, resamples=resamples, seed=seed)
-    given = (table["note"] == "").to_numpy()
-    ends = np.full((5, len(table)), np.nan)
+    table, spread, means = resampled_differences(images, pairs, resamples=resamples, seed=seed)
+    centre = table["mean_difference"].to_numpy(dtype=np.float64)
+    reasons, notes = table["note"].to_list(), []
+    for place, (reason, units, drawn) in enumerate(zip(reasons, table["units"], table["resampled"], strict=True)):
+        if not reason and not spread.error[place] > 0:
+            reasons[place] = reason = why_same("the difference", centre[place], drawn, "difference")
+        made = how(confidence, int(units), drawn, resamples, float(spread.degrees[place]), 1, "difference")
+        notes.append(reason or made)
+    given = np.array([not reason for reason in reasons], dtype=bool)
+    found = np.full((5, len(table)), np.nan)
     if given.any():
-        own, centre = means[:, given], table["mean_difference"].to_numpy(dtype=np.float64)[given]
-        error = own.std(axis=0, ddof=1)
-        apart = np.abs(own - centre) / np.where(error > 0, error, np.inf)
-        reach = np.quantile(apart.max(axis=1), confidence) * error
-        low, high = np.quantile(own, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-        ends[:, given] = low, high, centre - reach, centre + reach, error
+        apart = np.abs(means[:, given] - centre[given]) / means[:, given].std(axis=0)
+        farthest = float(np.quantile(apart.max(axis=1), confidence))
+        every = max(confidence, float(2 * scipy.stats.norm.cdf(farthest) - 1))
+        own = *ends(centre, spread, confidence, "difference"), *ends(centre, spread, every, "difference"), spread.error
+        found[:, given] = np.array(own)[:, given]
     for place, name in enumerate(("low", "high", "simultaneous_low", "simultaneous_high", "standard_error")):
-        table.insert(3 + place, name, ends[place])
-    made = [
-        how(confidence, int(units), drawn, resamples)
-        for units, drawn in zip(table["units"], table["resampled"], strict=True)
-    ]
-    note = table["note"].where(table["note"] != "", made)
+        table.insert(3 + place, name, found[place])
+    note = pd.Series(notes, index=table.index, dtype=object)
     table["note"] = note.where(table["same_folds"].astype(bool), note + f"; {OWN_FOLDS}")
     return table
 
 
 def _one_cell(images: pd.DataFrame, strategy: str) -> pd.DataFrame:
-    rows = images[images["strategy"] == strategy]
+    own = images[images["strategy"] == strategy]
     problems = [
         f"test images of '{strategy}' have several values of {column} ({', '.join(map(str, values))}); choose one"
         for column in CELL
-        if column != "strategy" and column in rows and len(values := sorted(set(rows[column]))) > 1
+        if column != "strategy" and column in own and len(values := sorted(set(own[column]))) > 1
     ]
     if problems:
         raise DataError(problems)
-    return rows
+    return own

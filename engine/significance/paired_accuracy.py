@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from engine.errors import DataError
 from engine.significance.answers import folds_of, on_common_frames, one_answer_each
 from engine.significance.corrected_t import Family, holm
-from engine.significance.intervals import how, standard_error, symmetric, why_none
+from engine.significance.intervals import ends, how, spread_of, why_none, why_same
 from engine.significance.measured import Drawn, drawn_by
 from engine.significance.resampling import RESAMPLES, resampled_means
 
@@ -80,14 +81,16 @@ def paired_accuracy(
     difference = one.groupby("index")["accuracy"].mean() - other.groupby("index")["accuracy"].mean()
     drawn, units = drawn_by(about["group"]), int(about["unit"].nunique())
     folds = folds_of([one, other], fixed_test_set=fixed_test_set)
-    error, note = 0.0, why_none(folds, units, drawn, "the difference")
+    low, high = None, None
+    note = why_none(folds, units, drawn, "the difference")
     if note is None:
-        error = _standard_error(difference, about["unit"], resamples=resamples, seed=seed)
-        note = f"no interval: the difference is the same in every {drawn}"
-    ends: tuple[float | None, float | None] = (None, None)
-    if error > 0:
-        ends = symmetric(float(difference.mean()), error, units, confidence)
-        note = how(confidence, units, drawn, resamples, folds)
+        sums, sizes = _by_unit(difference, about["unit"])
+        spread = spread_of(resampled_means(sums, sizes, resamples=resamples, seed=seed), sizes)
+        found = ends(sums.sum(axis=0) / sizes.sum(axis=0), spread, confidence, "difference")
+        note = why_same("the difference", float(difference.mean()), drawn, "difference")
+        if spread.error[0] > 0:
+            low, high = float(found[0][0]), float(found[1][0])
+            note = how(confidence, units, drawn, resamples, float(spread.degrees[0]), folds, "difference")
     right = [one_answer_each(side)["accuracy"].to_numpy() == 1 for side in (one, other)]
     only_first, only_second = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
     test, chi2, p = mcnemar(only_first, only_second)
@@ -97,8 +100,8 @@ def paired_accuracy(
         first=names[0],
         second=names[1],
         difference=float(difference.mean()) if len(difference) else float("nan"),
-        low=ends[0],
-        high=ends[1],
+        low=low,
+        high=high,
         confidence=confidence,
         images=len(about),
         left_out=len(set(first["index"]) | set(second["index"])) - len(about),
@@ -116,10 +119,9 @@ def paired_accuracy(
     )
 
 
-def _standard_error(difference: pd.Series, unit: pd.Series, *, resamples: int, seed: int) -> float:
+def _by_unit(difference: pd.Series, unit: pd.Series) -> tuple[Float[np.ndarray, "unit 1"], Float[np.ndarray, "unit 1"]]:
     by_unit = difference.groupby(unit).agg(["sum", "size"]).astype(np.float64)
-    sums, sizes = by_unit[["sum"]].to_numpy(), by_unit[["size"]].to_numpy()
-    return standard_error(resampled_means(sums, sizes, resamples=resamples, seed=seed)[:, 0], len(by_unit))
+    return by_unit[["sum"]].to_numpy(), by_unit[["size"]].to_numpy()
 
 
 def mcnemar(only_first: int, only_second: int) -> tuple[McNemar, float | None, float]:

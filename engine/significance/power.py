@@ -110,20 +110,24 @@ def trials_that_would(
 
 
 def images_that_would(
-    *, half_width: float, fold_part: float, room: float, folds: int, of: int, ratio: float, images: int
+    *, half_width: float, fold_part: float, room: float, level: float, folds: int, of: int, ratio: float, images: int
 ) -> MoreTrials:
-    """How many folds, repeats or images would bring a bootstrap interval's `half_width` within `room`.
+    """How many folds, repeats or images would bring a one-sided bound's `half_width` within `room`.
 
-    `fold_part` (0 to 1) is the part of its variance that comes from how trainings differ between folds; it falls with
-    folds and repeats as 1/J + `ratio`. The rest falls with the number of test images: every fold brings its own, while
+    `fold_part` (0 to 1) is the part of its square that comes from how trainings differ between folds, or from how
+    little so few folds say of that; with folds and repeats it falls as 1/J + `ratio` and as the square of t at `level`
+    with J - 1 degrees of freedom. The rest falls with the number of test images: every fold brings its own, while
     repeats with other split seeds test the same ones again. An approximation, as `trials_that_would`.
     """
     if room <= 0:
         return _beyond()
     of_folds, of_images = fold_part * half_width**2, (1 - fold_part) * half_width**2
 
+    def of_trainings(count: int) -> float:
+        return (1 / count + ratio) * float(scipy.stats.t.isf(level, count - 1)) ** 2
+
     def fits(count: int, trainings: int) -> bool:
-        shrunk = of_folds * (1 / trainings + ratio) / (1 / folds + ratio)
+        shrunk = of_folds * of_trainings(trainings) / of_trainings(folds)
         return of_images * folds / count + shrunk <= room**2
 
     fold_count = next((count for count in range(folds, of + 1) if fits(count, count)), None)

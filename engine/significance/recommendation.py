@@ -16,7 +16,6 @@ from engine.significance.non_inferiority import LEVEL, paired_bounds, unpaired_b
 from engine.significance.paired import in_same_folds
 from engine.significance.power import MoreTrials, detectable, images_that_would, trials_that_would
 from engine.significance.recommendation_words import REFERENCE, Outcome, sentence
-from engine.significance.resampling import RESAMPLES
 from engine.significance.rows import rows
 
 NO_FINE_TUNING = ("from scratch", "as pre-trained")
@@ -70,8 +69,6 @@ def recommend(
     reference: str = "whole network",
     margin: float = 0.01,
     of: int = 5,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Recommendation:
     """The recommendation for one data set, fraction and start, from paired Dice on the same test images.
 
@@ -85,13 +82,13 @@ def recommend(
     untested = table["reason"].isin(["", REFERENCE]) & ~table["strategy"].isin(measured(images)["strategy"])
     table["reason"] = table["reason"].mask(untested, "no test images")
     names = _names(table, reference)
-    bounds = paired_bounds(images, reference, names, ratio=split_ratio(of), resamples=resamples, seed=seed)
+    bounds = paired_bounds(images, reference, names, ratio=split_ratio(of))
     drawn = "groups of test images" if drawn_by(images["group"]) == "group" else "test images"
     own = "" if in_same_folds(images) else " of the reference and of the strategy, which have folds of their own,"
     note = (
-        f"paired loss per test image; one-sided {100 * (1 - LEVEL):.0f} % bounds by percentile bootstrap over {drawn} "
-        f"({resamples:,} resamples), widened by how much folds{own} differ beyond what their images explain (with the "
-        f"correction for shared training images of Nadeau & Bengio 2003), {_correction(bounds)} (Bonferroni)"
+        f"paired loss per test image; one-sided {100 * (1 - LEVEL):.0f} % bounds that let {drawn} and folds{own} vary "
+        "and take neither variance for known (generalized confidence bounds, Weerahandi 1993; with the correction for "
+        f"shared training images of Nadeau & Bengio 2003), {_correction(bounds)} (Bonferroni)"
     )
     return _decide(table, bounds, reference, margin, of, note)
 
@@ -215,10 +212,9 @@ def _trials(closest: dict[str, Any], margin: float, of: int, level: float) -> Mo
     if pd.notna(closest["images"]):
         return images_that_would(
             half_width=float(closest["bound"] - closest["loss"]),
-            fold_part=float(closest["fold_error"] / closest["standard_error"]) ** 2
-            if closest["standard_error"]
-            else 0.0,
+            fold_part=max(0.0, 1 - float(closest["image_part"])),
             room=room,
+            level=level,
             folds=folds,
             of=of,
             ratio=ratio,
