@@ -1,4 +1,4 @@
-"""The Gradio program: a frame goes in, the outline that a trained trial draws over it comes out."""
+"""The Gradio program: a frame goes in, what a trained trial sees in it comes out: an outline, or classes."""
 
 import os
 import uuid
@@ -12,7 +12,9 @@ import fastapi
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from dashboard.inference_worker import Answer, InferenceWorker, shared_worker
+from dashboard import live_words
+from dashboard.inference_worker import InferenceWorker, shared_worker
+from dashboard.live_look import CSS, KEEP_IN_ADDRESS, theme
 from dashboard.own_files import OwnFilesOnly
 from dashboard.trained_trials import TrainedStudies
 from engine.errors import DataError, WhichLayersError
@@ -38,7 +40,7 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("GRADIO_TEMP_DIR", str(cache / "live"))
-    worker = shared_worker(store_root)
+    worker = shared_worker(store_root, cache)
 
     @asynccontextmanager
     async def lifespan(app: fastapi.FastAPI) -> AsyncIterator[None]:
@@ -54,8 +56,8 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
         fastapi.FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None),
         blocks,
         path="/",
-        theme=_theme(),
-        css=_CSS,
+        theme=theme(),
+        css=CSS,
         footer_links=[],
         run_history=False,
         ssr_mode=False,
@@ -76,6 +78,7 @@ def _page(studies: TrainedStudies, worker: InferenceWorker) -> gr.Blocks:
                 trial = gr.Dropdown(
                     label="Trained trial: most images first, then best validation", choices=[], scale=3, elem_id="trial"
                 )
+                scanner = gr.Dropdown(label="Scanner of the frame", choices=[], visible=False, elem_id="scanner")
             about = gr.HTML(elem_id="about")
             with gr.Row(equal_height=True):
                 frame = gr.Image(
@@ -94,46 +97,61 @@ def _page(studies: TrainedStudies, worker: InferenceWorker) -> gr.Blocks:
                     height=400,
                     elem_id="outlined",
                 )
+                classes = gr.HTML(visible=False, elem_id="classes")
             with gr.Row(equal_height=True):
-                figures = gr.HTML(_hint(), elem_id="figures")
+                figures = gr.HTML(live_words.hint(), elem_id="figures")
                 mask = gr.DownloadButton(
                     "Mask (PNG)", interactive=False, size="sm", scale=0, min_width=140, elem_id="mask"
                 )
         gr.HTML(f"<p>{NOT_DIAGNOSIS} Frames stay on this server and are deleted after an hour.</p>", elem_id="footer")
 
-        choices = [nothing, working, study, trial, about]
+        choices = [nothing, working, study, trial, about, scanner, outlined, mask, classes]
 
         def open_page(request: gr.Request) -> list[Any]:
             wanted = request.query_params
             return refresh(wanted.get("study"), wanted.get("trial"))
 
-        def refresh(chosen_study: str | None, chosen_trial: str | None = None) -> list[Any]:
-            return _choices(studies, chosen_study, chosen_trial)
+        def refresh(
+            chosen_study: str | None, chosen_trial: str | None = None, chosen_scanner: str | None = None
+        ) -> list[Any]:
+            return _choices(studies, chosen_study, chosen_trial, chosen_scanner)
 
-        def look_again(chosen_study: str | None, chosen_trial: str | None, known: list[Any]) -> list[Any]:
+        def look_again(
+            chosen_study: str | None, chosen_trial: str | None, chosen_scanner: str | None, known: list[Any]
+        ) -> list[Any]:
             seen = studies.seen()
-            return [seen, *([gr.skip()] * len(choices) if seen == known else refresh(chosen_study, chosen_trial))]
+            if seen == known:
+                return [seen, *[gr.skip()] * len(choices)]
+            return [seen, *refresh(chosen_study, chosen_trial, chosen_scanner)]
 
         def pick(chosen_study: str | None, chosen_trial: str | None) -> None:
             if chosen_study and chosen_trial:
                 worker.warm(chosen_study, chosen_trial)
 
-        def predict(chosen_study: str | None, chosen_trial: str | None, uploaded: Any) -> tuple[Any, ...]:
-            if not uploaded:
-                return None, _hint(), gr.DownloadButton(value=None, interactive=False)
+        def predict(
+            chosen_study: str | None, chosen_trial: str | None, uploaded: Any, chosen_scanner: str | None = None
+        ) -> tuple[Any, ...]:
+            nothing_to_save = gr.DownloadButton(value=None, interactive=False)
             try:
+                task = studies.task(chosen_study) if chosen_study else "segmentation"
+                if not uploaded:
+                    return None, live_words.hint(task), nothing_to_save, ""
                 if not chosen_study or not chosen_trial:
                     raise DataError("no trial chosen; choose one above")
+                if task == "classification":
+                    said = worker.classify(chosen_study, chosen_trial, _content(uploaded), chosen_scanner or "")
+                    return None, live_words.class_figures(said), nothing_to_save, live_words.classes(said)
                 answer = worker.predict(chosen_study, chosen_trial, _content(uploaded))
             except WhichLayersError as error:
-                return None, _problem(error), gr.DownloadButton(value=None, interactive=False)
+                return None, live_words.problem(error), nothing_to_save, ""
             folder = _own_folder()
             (folder / "outline.png").write_bytes(answer.outlined)
             (folder / "mask.png").write_bytes(answer.mask)
             return (
                 str(folder / "outline.png"),
-                _figures(answer),
+                live_words.figures(answer),
                 gr.DownloadButton(value=str(folder / "mask.png"), interactive=True),
+                "",
             )
 
         def tell(chosen_study: str | None, chosen_trial: str | None) -> str:
@@ -149,36 +167,40 @@ def _page(studies: TrainedStudies, worker: InferenceWorker) -> gr.Blocks:
         }
         seen = gr.State([])
         blocks.load(open_page, None, choices, **quiet)
-        gr.Timer(REFRESH_SECONDS).tick(look_again, [study, trial, seen], [seen, *choices], **quiet)
+        gr.Timer(REFRESH_SECONDS).tick(look_again, [study, trial, scanner, seen], [seen, *choices], **quiet)
         study.input(refresh, [study], choices, **quiet)
         trial.change(pick, [study, trial], None, **quiet)
         trial.change(tell, [study, trial], about, **quiet)
-        trial.input(None, [study, trial], None, js=_KEEP_IN_ADDRESS, api_visibility="private")
+        trial.input(None, [study, trial], None, js=KEEP_IN_ADDRESS, api_visibility="private")
         gr.on(
-            [frame.change, trial.change],
+            [frame.change, trial.change, scanner.input],
             predict,
-            [study, trial, frame],
-            [outlined, figures, mask],
+            [study, trial, frame, scanner],
+            [outlined, figures, mask, classes],
             preprocess=False,
             trigger_mode="always_last",
             concurrency_limit=4,
             show_progress="minimal",
-            show_progress_on=[outlined],
+            show_progress_on=[outlined, classes],
             api_name="predict",
         )
     return blocks
 
 
-def _choices(studies: TrainedStudies, chosen_study: str | None, chosen_trial: str | None) -> list[Any]:
-    """Updates of: what to do where nothing is trained, the page, studies, trials, provenance."""
+def _choices(
+    studies: TrainedStudies, chosen_study: str | None, chosen_trial: str | None, chosen_scanner: str | None = None
+) -> list[Any]:
+    """Updates of: what to do where nothing is trained, the page, studies, trials, provenance, scanners, and of where
+    outline, mask and classes stand.
+    """
     try:
         names = studies.names()
         if not names:
-            return [gr.Markdown(studies.nothing_yet(), visible=True), gr.Column(visible=False), *[gr.skip()] * 3]
+            return [gr.Markdown(studies.nothing_yet(), visible=True), gr.Column(visible=False), *[gr.skip()] * 7]
         study = chosen_study if chosen_study in names else names[0]
-        trials = studies.trials(study)
+        trials, scanners, task = studies.trials(study), studies.scanners(study), studies.task(study)
     except WhichLayersError as error:
-        return [gr.Markdown(str(error), visible=True), gr.Column(visible=False), *[gr.skip()] * 3]
+        return [gr.Markdown(str(error), visible=True), gr.Column(visible=False), *[gr.skip()] * 7]
     ids = [trial_id for _, trial_id in trials]
     trial = chosen_trial if chosen_trial in ids else ids[0]
     return [
@@ -187,6 +209,14 @@ def _choices(studies: TrainedStudies, chosen_study: str | None, chosen_trial: st
         gr.Dropdown(choices=names, value=study),
         gr.Dropdown(choices=trials, value=trial),
         _about(studies, study, trial),
+        gr.Dropdown(
+            choices=scanners,
+            value=chosen_scanner if chosen_scanner in scanners else (scanners[0] if scanners else None),
+            visible=bool(scanners),
+        ),
+        gr.Image(visible=task == "segmentation"),
+        gr.DownloadButton(visible=task == "segmentation"),
+        gr.HTML(visible=task == "classification"),
     ]
 
 
@@ -196,7 +226,7 @@ def _about(studies: TrainedStudies, study: str | None, trial: str | None) -> str
     try:
         return f"<p>{escape(studies.provenance(study, trial))}</p>"
     except WhichLayersError as error:
-        return _problem(error)
+        return live_words.problem(error)
 
 
 def _content(uploaded: Any) -> bytes:
@@ -217,98 +247,3 @@ def _own_folder() -> Path:
     folder = Path(get_upload_folder()) / uuid.uuid4().hex
     folder.mkdir(parents=True)
     return folder
-
-
-def _hint() -> str:
-    return '<p class="hint">Drop a frame, paste one, or take a picture: the outline appears beside it.</p>'
-
-
-def _problem(error: WhichLayersError) -> str:
-    lines = "<br>".join(escape(line[:1].upper() + line[1:]) for line in error.problems)
-    return f'<p class="problem" role="alert">{lines}</p>'
-
-
-def _figures(answer: Answer) -> str:
-    percent = 100 * answer.area_pixels / (answer.height * answer.width)
-    steps = answer.milliseconds
-    parts = " · ".join(f"{step} {value:.0f}" for step, value in steps.items())
-    note = "" if answer.area_pixels else '<p class="hint">The network sees no structure in this frame.</p>'
-    if answer.scaled_range is not None:
-        low, high = answer.scaled_range
-        note += f'<p class="hint">The frame is deeper than 8 bits: its values {low:g} to {high:g} became 0 to 255.</p>'
-    return (
-        '<dl class="figures">'
-        f"<div><dt>Area</dt><dd><b>{answer.area_pixels:,}</b> pixels</dd>"
-        f"<dd>{percent:.1f} % of {answer.width} × {answer.height}</dd></div>"
-        f"<div><dt>Time</dt><dd><b>{sum(steps.values()):.0f}</b> ms</dd><dd>{parts}</dd></div>"
-        f"</dl>{note}"
-    )
-
-
-def _theme() -> gr.themes.Base:
-    """The colours of the pages around it; fonts of the reader's own system, so nothing is fetched."""
-    light = {
-        "body_background_fill": "#ffffff",
-        "body_text_color": "#1f2933",
-        "body_text_color_subdued": "#5b6770",
-        "block_label_text_color": "#5b6770",
-        "block_border_color": "#d9dee2",
-        "input_background_fill": "#f6f7f8",
-        "loader_color": "#0b6e8a",
-        "color_accent": "#0b6e8a",
-        "button_secondary_background_fill": "#f6f7f8",
-        "button_secondary_border_color": "#d9dee2",
-    }
-    dark = {
-        "body_background_fill": "#14181c",
-        "background_fill_primary": "#14181c",
-        "background_fill_secondary": "#1d2328",
-        "body_text_color": "#e6eaee",
-        "body_text_color_subdued": "#9aa7b1",
-        "block_label_text_color": "#9aa7b1",
-        "block_label_background_fill": "#1d2328",
-        "block_background_fill": "#1a1f24",
-        "block_border_color": "#313a41",
-        "border_color_primary": "#313a41",
-        "input_background_fill": "#242b31",
-        "button_secondary_background_fill": "#242b31",
-        "button_secondary_border_color": "#313a41",
-    }
-    return gr.themes.Base(
-        primary_hue=gr.themes.colors.cyan,
-        neutral_hue=gr.themes.colors.slate,
-        spacing_size="sm",
-        radius_size="md",
-        font=["Source Sans", "ui-sans-serif", "system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "monospace"],
-    ).set(**light, **{f"{name}_dark": colour for name, colour in dark.items()})
-
-
-_KEEP_IN_ADDRESS = """(study, trial) => {
-  // The choice stays in the address of the program and of the page around it, so that a reload finds it again.
-  for (const place of [window, window.parent]) {
-    try {
-      const address = new URL(place.location.href);
-      address.searchParams.set("study", study);
-      address.searchParams.set("trial", trial);
-      place.history.replaceState(place.history.state, "", address);
-    } catch (otherOrigin) { /* a page of another host shows the program: its address is its own */ }
-  }
-}"""
-
-_CSS = """
-.gradio-container { max-width: none !important; padding: 4px 2px !important; }
-main.fillable, .app { max-width: none !important; padding: 0 !important; }
-#about p, #footer p, .hint { color: var(--body-text-color-subdued); font-size: 14px; margin: 2px 4px; }
-.problem { border-left: 3px solid #d64545; padding: 6px 10px; margin: 4px; overflow-wrap: anywhere; }
-.figures { display: flex; gap: 40px; margin: 4px; }
-.figures dt { color: var(--body-text-color-subdued); font-size: 13px; }
-.figures dd { margin: 0; font-size: 14px; color: var(--body-text-color-subdued); }
-.figures dd b { font-size: 26px; font-weight: 600; color: var(--body-text-color); font-variant-numeric: tabular-nums; }
-#about, #figures, #footer { padding: 0 !important; }
-#frame img, #outlined img { width: 100%; height: 100%; object-fit: contain; }
-#mask { align-self: start; }
-/* As tall as the tools under the frame, so that frame and outline are shown in one size. */
-#outlined .image-container { padding-bottom: 41px; }
-footer { display: none !important; }
-"""

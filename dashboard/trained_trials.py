@@ -1,7 +1,4 @@
-"""Which trained trials can be shown live, best first, and what each was trained on. Needs no torch.
-
-Only trials that outline structures: Live draws masks.
-"""
+"""Which trained trials can be shown live, best first, and what each was trained on. Needs no torch."""
 
 from collections.abc import Mapping
 from threading import Lock
@@ -9,8 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from dashboard.figures.answer import NETWORKS, network_name
+from dashboard.figures.measures import main_of
+from engine.datasets.kept_crop import kept_crop
 from engine.store import Store, latest
-from engine.trial import AS_PRETRAINED
+from engine.trial import AS_PRETRAINED, Task
 
 
 class TrainedStudies:
@@ -30,16 +30,17 @@ class TrainedStudies:
         return [study for study in self._store.studies() if len(self.table(study))]
 
     def table(self, study: str) -> pd.DataFrame:
-        """A row per trained trial of the plan, highest validation Dice first; none of a classification."""
+        """A row per trained trial, most images first, then highest `best_validation` (Dice, or accuracy)."""
         plan = self._store.plan(study)
-        kept = frozenset(self._store.has_weights(study) & set(plan.loc[plan["task"] == "segmentation", "id"]))
+        kept = frozenset(self._store.has_weights(study) & set(plan["id"]))
         with self._lock:
             known = self._tables.get(study)
             if known is not None and known[0] == kept:
                 return known[1]
         attempts = self._store.attempts(study)
         rows = attempts[attempts["id"].isin(kept)]
-        order = ["fraction", "validation_dice"]
+        rows = rows.assign(best_validation=rows["validation_dice"].fillna(rows["validation_accuracy"]).astype(float))
+        order = ["fraction", "best_validation"]
         table = latest(rows).sort_values(order, ascending=False, kind="stable") if len(rows) else rows
         # Weights are written before their row: a listing between the two is looked at again.
         if set(table["id"]) == kept:
@@ -48,10 +49,20 @@ class TrainedStudies:
         return table
 
     def trials(self, study: str) -> list[tuple[str, str]]:
-        """(label, trial id), highest validation Dice first; rate and seed are named where they differ."""
+        """(label, trial id) in the order of `table`; rate and seed are named where they differ."""
         table = self.table(study)
         rates, seeds = table["learning_rate"].nunique() > 1, table["seed"].nunique() > 1
-        return [(_label(row, rate=rates, seed=seeds), row["id"]) for row in table.to_dict("records")]
+        measure = main_of(self._store.facts(study)).main
+        return [(_label(row, measure, rate=rates, seed=seeds), row["id"]) for row in table.to_dict("records")]
+
+    def task(self, study: str) -> Task:
+        """What the study's networks learn."""
+        return main_of(self._store.facts(study)).task
+
+    def scanners(self, study: str) -> list[str]:
+        """Names of the study's central squares, where it cuts one for each of several scanners out of its frames."""
+        crop = kept_crop(self._store.study_text(study))
+        return list(crop) if isinstance(crop, Mapping) and len(crop) > 1 else []
 
     def provenance(self, study: str, trial_id: str) -> str:
         """One line: what the trial's network was trained on, from which weights, and how well it did."""
@@ -63,7 +74,9 @@ class TrainedStudies:
             return "This trial is not among the study's trained trials any more; choose another."
         row = rows[0]
         name = {"unet": f"U-Net, width {row['width']}", "smp": "U-Net of segmentation-models-pytorch"}
-        network = f"{name.get(row['model'], row['model'])}, {row['image_size']} × {row['image_size']}"
+        named = network_name(row["model"]) if row["model"] in NETWORKS else name.get(row["model"], row["model"])
+        seen = f", of which it sees the centre of {row['crop']} × {row['crop']}" if row.get("crop") else ""
+        network = f"{named}, {row['image_size']} × {row['image_size']}{seen}"
         starts = [told] if isinstance(told, dict) else told  # one section, as older versions wrote it
         start = next((one for one in starts if one.get("sha256") == row["start_weights"]), {})
         if row["strategy"] == "from scratch" or not isinstance(row["start_weights"], str):
@@ -72,7 +85,8 @@ class TrainedStudies:
             described = start.get("description") or start.get("kind") or "start weights"
             share = 100 * row["trainable_parameters"] / max(1, row["total_parameters"])
             then = f"then {row['strategy']} fine-tuned ({share:.1f} % of the parameters)"
-            learned = f"pre-trained ({described}), {then if row['strategy'] != AS_PRETRAINED else 'not fine-tuned'}"
+            before = described if described.startswith("pre-trained") else f"pre-trained ({described})"
+            learned = f"{before}, {then if row['strategy'] != AS_PRETRAINED else 'not fine-tuned'}"
         images = f"{row['training_images']} images of {data.get('name', 'unknown data')}"
         parts = [
             f"Trained on {images}" if row["training_images"] else f"For {data.get('name', 'unknown data')}",
@@ -80,9 +94,9 @@ class TrainedStudies:
             network,
             learned,
         ]
-        # Not its test Dice, which is shown once all folds of its cell are done.
-        if pd.notna(row["validation_dice"]):
-            parts.append(f"Dice {row['validation_dice']:.3f} on its validation images")
+        # Not on its test images, which are told of once all folds of its cell are done.
+        if pd.notna(row["best_validation"]):
+            parts.append(f"{main_of(facts).main} {row['best_validation']:.3f} on its validation images")
         return " · ".join(part.rstrip(".") for part in parts if part)
 
     def nothing_yet(self) -> str:
@@ -96,16 +110,16 @@ class TrainedStudies:
         if running:
             return "### No trial is finished yet\n\n" + "\n".join(running)
         return (
-            "### Nothing is trained yet\n\nLive draws the outline that a trained network sees in your frame. "
+            "### Nothing is trained yet\n\nLive shows what a trained network says of your frame. "
             "Train the built-in study first, in a terminal:\n\n```\nwhichlayers run tune_configs/demo.yaml\n```\n\n"
             "This page fills as soon as its first trial is finished."
         )
 
 
-def _label(row: Mapping[Any, Any], *, rate: bool, seed: bool) -> str:
+def _label(row: Mapping[Any, Any], measure: str, *, rate: bool, seed: bool) -> str:
     parts = [str(row["strategy"]), f"{row['fraction']:g} %", f"fold {row['fold']}"]
     parts += [f"rate {row['learning_rate']:g}"] if rate else []
     parts += [f"seed {row['seed']}"] if seed else []
-    if pd.notna(row["validation_dice"]):
-        parts.append(f"validation Dice {row['validation_dice']:.2f}")
+    if pd.notna(row["best_validation"]):
+        parts.append(f"validation {measure} {row['best_validation']:.2f}")
     return " · ".join(parts)

@@ -1,4 +1,4 @@
-"""Load a trained trial once, and say where the structure is in a frame."""
+"""Load a trained trial once, and say where the structure is in a frame (classes: `engine.classifying`)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from engine.errors import StoreError, StrategyError, WeightsError
 from engine.hardware import Precision, this_machine
 from engine.images import resize_image
 from engine.models import build
+from engine.models.network import statistics_names
 from engine.store import Store
 from engine.strategies import Network, tensor_names
 
@@ -37,11 +38,11 @@ class LoadedModel:
     trial_id: str
     network: Network
     image_size: int
-    """Side of the network's square, in pixels."""
+    """Side of the square that frames are resized to, in pixels."""
     device: Literal["cpu", "cuda"]
     precision: Precision
     structures: int = 1
-    """Structures that it tells apart."""
+    """Structures that it tells apart; classes of a classifier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +65,14 @@ def load_model(store: Store, study: str, trial_id: str, *, device: Literal["cpu"
     `device` None takes the GPU where there is one. Raises StoreError where the trial or its weights are not in
     the store, WeightsError with a line per tensor that is missing, unknown or of another shape.
     """
-    trial = _planned(store, study, trial_id)
+    trial = planned(store, study, trial_id)
     with torch.random.fork_rng(devices=[]):  # the random tensors are replaced below, the caller's stream goes on
         network = build(
             trial["model"],
             width=int(trial["width"]),
-            classes=_said(trial, "classes", 1),
-            encoder=_said(trial, "encoder", ""),
-            unit_modules=_said(trial, "unit_modules", ""),
+            classes=said(trial, "classes", 1),
+            encoder=said(trial, "encoder", ""),
+            unit_modules=said(trial, "unit_modules", ""),
         )
     wanted = network.state_dict()
     try:
@@ -79,6 +80,8 @@ def load_model(store: Store, study: str, trial_id: str, *, device: Literal["cpu"
     except StrategyError as error:
         raise WeightsError(f"study '{study}', trial {trial_id[:12]}: {'; '.join(error.problems)}") from error
     trained_names = {name for unit in trial["units"] for name in names[unit]}
+    if said(trial, "statistics", "hold") == "update":
+        trained_names |= statistics_names(network)
     trained = _tensors(store.trained_weights(study, trial_id))
     problems = _misfits(trained, wanted, trained_names, f"study '{study}', trained weights of trial {trial_id[:12]}")
     start: dict[str, Tensor] = {}
@@ -86,7 +89,7 @@ def load_model(store: Store, study: str, trial_id: str, *, device: Literal["cpu"
     if trained_names != set(wanted):
         if isinstance(sha256, str):
             start = _tensors(store.start_weights(study, sha256))
-        elif not _said(trial, "encoder", ""):
+        elif not said(trial, "encoder", ""):
             raise WeightsError(
                 f"study '{study}', trial {trial_id[:12]}: trains {len(trained_names)} of {len(wanted)} tensors and "
                 "names no start weights for the others; run the study again"
@@ -106,7 +109,7 @@ def load_model(store: Store, study: str, trial_id: str, *, device: Literal["cpu"
         trial_id=trial_id,
         network=network.to(place).to(memory_format=torch.channels_last).eval().requires_grad_(False),
         image_size=int(trial["image_size"]),
-        structures=_said(trial, "classes", 1),
+        structures=said(trial, "classes", 1),
         device=place,
         precision="bfloat16" if trial["precision"] == "bfloat16" and machine.fast_bfloat16 else "float32",
     )
@@ -177,7 +180,7 @@ def outline(
     return np.asarray(image)
 
 
-def _planned(store: Store, study: str, trial_id: str) -> dict[str, Any]:
+def planned(store: Store, study: str, trial_id: str) -> dict[str, Any]:
     """The trial's row of the plan. Raises StoreError."""
     store.study_text(study)  # says which studies there are where this one is none
     plan = store.plan(study)
@@ -189,8 +192,8 @@ def _planned(store: Store, study: str, trial_id: str) -> dict[str, Any]:
     return {str(key): value for key, value in rows.iloc[0].items()}
 
 
-def _said(trial: dict[str, Any], name: str, default: Any) -> Any:
-    """A field of a plan's row; older plans lack some."""
+def said(trial: dict[str, Any], name: str, default: Any) -> Any:
+    """A field of a plan's row, of the default's type; older plans lack some."""
     value = trial.get(name)
     return default if value is None or value != value else type(default)(value)
 

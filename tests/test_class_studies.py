@@ -71,7 +71,7 @@ def other_scanner(folder: Path, **changes: object) -> Study:
 def test_a_study_of_classes_runs_under_ray_and_keeps_what_pages_need(folder: Path, cache: Path, tmp_path: Path) -> None:
     store, study = Store.at(tmp_path), other_scanner(folder)
     counts = search.run(study, store, cache)
-    assert counts == {"trials": 6, "closed": 6, "failed": 0}
+    assert counts == {"trials": 6, "closed": 6, "failed": 0, "cancelled": 0, "stopped_early": 0}
     facts, attempts = store.facts("views"), store.attempts("views")
     assert facts["settings"]["task"] == "classification"
     assert facts["data"]["classes"] == ["kidney", "liver"]

@@ -1,4 +1,4 @@
-"""Accuracy in place of Dice: cells, tables in the terminal, layer by layer, confidence, and what Live leaves alone."""
+"""Accuracy in place of Dice: cells, tables in the terminal, layer by layer, confidence, and what Live offers."""
 
 import json
 from functools import cache
@@ -190,20 +190,23 @@ def test_a_measure_of_masks_is_refused_with_those_of_classes(folder: Path) -> No
     assert "'dice' is none of accuracy, top2, balanced_accuracy" in " ".join(found.output.replace("│", " ").split())
 
 
-def test_tables_can_be_taken_away_and_the_page_of_masks_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_tables_can_be_taken_away(folder: Path, tmp_path: Path) -> None:
     said(folder, "report", "views", "--csv", "-o", str(tmp_path))
     images = pd.read_csv(tmp_path / "images.csv")
     assert {"label", "predicted", "accuracy", "top2", "scanner"} <= set(images)
     assert set(pd.read_csv(tmp_path / "cells.csv")["measure"]) == {"Accuracy", "Top-2", "Balanced accuracy"}
-    found = CliRunner().invoke(app, ["report", "views", "--store", str(folder / "results")])
-    assert found.exit_code != 0
 
 
-def test_live_offers_no_network_of_classes(folder: Path) -> None:
+def test_live_offers_networks_of_classes_by_validation_accuracy(folder: Path) -> None:
     store = Store.at(folder / "results")
-    trial = store.plan("views")["id"].iloc[0]
+    trial = store.plan("views").query("strategy == 'input layers'")["id"].iloc[0]
     path = folder / "results" / "views" / "weights" / f"{trial}.safetensors"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"")
-    assert TrainedStudies(store).names() == []
+    studies = TrainedStudies(store)
+    assert studies.names() == ["views"]
+    assert studies.task("views") == "classification"
+    accuracy = store.attempts("views").set_index("id").loc[trial, "validation_accuracy"]
+    assert studies.trials("views") == [(f"input layers · 75 % · fold 0 · validation accuracy {accuracy:.2f}", trial)]
+    assert f"accuracy {accuracy:.3f} on its validation images" in studies.provenance("views", trial)
     path.unlink()

@@ -42,8 +42,8 @@ def upload(live: httpx.Client, content: bytes, name: str = "frame.png") -> dict[
 
 
 def call(live: httpx.Client, study: str | None, trial: str | None, frame: dict[str, Any] | None) -> list[Any] | None:
-    """Outputs of the endpoint `predict`: outline, text, mask. None where Gradio refused the request."""
-    event = live.post("/gradio_api/call/predict", json={"data": [study, trial, frame]})
+    """Outputs of the endpoint `predict`: outline, text, mask, classes. None where Gradio refused the request."""
+    event = live.post("/gradio_api/call/predict", json={"data": [study, trial, frame, None]})
     event.raise_for_status()
     stream = live.get(f"/gradio_api/call/predict/{event.json()['event_id']}").text
     kind = [line.removeprefix("event: ") for line in stream.splitlines() if line.startswith("event: ")][-1]
@@ -61,7 +61,8 @@ def fetch(live: httpx.Client, file: dict[str, Any]) -> np.ndarray:
 def test_a_frame_comes_back_outlined_with_its_area_and_milliseconds(live: httpx.Client, trained: TrainedStore) -> None:
     outputs = call(live, STUDY, trained.bright.id, upload(live, png(disc())))
     assert outputs is not None
-    outlined, text, button = outputs
+    outlined, text, button, classes = outputs
+    assert classes == ""
     expected = predict(load_model(trained.store, STUDY, trained.bright.id, device="cpu"), disc())
     assert f"<b>{expected.area_pixels:,}</b> pixels" in text
     assert f"{100 * expected.area_pixels / (96 * 128):.1f} % of 128 × 96" in text
@@ -161,7 +162,7 @@ def test_the_process_starts_with_the_first_frame_and_ends_with_the_server(
         return [
             child
             for child in psutil.Process(server.process_id).children()
-            if "inference_worker" in " ".join(child.cmdline())
+            if "inference_process" in " ".join(child.cmdline())
         ]
 
     with served(trained.root, tmp_path) as server, httpx.Client(base_url=server.address, timeout=60) as client:

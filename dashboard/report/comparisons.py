@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.figures.depth import PAIRS
+from dashboard.figures.depth import PAIRS, pairs_of
 from dashboard.figures.shared_folds import has_shared_folds
 from dashboard.report.findings import Findings, Row
 from engine.significance import claim_table, compare_all, corrected_family, split_ratio, tukey_over_strategies
@@ -31,7 +31,7 @@ SHALLOW = [
 
 
 def against_reference(findings: Findings) -> pd.DataFrame:
-    """A row per strategy and row of Table II: mean paired Dice `difference` to the reference, with what may be said.
+    """A row per strategy and row of Table II: mean paired `difference` to the reference, with what may be said.
 
     `low` and `high` are its 95 % interval, `simultaneous_low` and `_high` hold for all strategies of the row at once,
     `bound` is the one-sided 95 % bound of the loss that recommendations rest on, `p_holm` the corrected resampled t
@@ -56,13 +56,13 @@ def against_reference(findings: Findings) -> pd.DataFrame:
 
 
 def shallow_and_deep(findings: Findings) -> pd.DataFrame:
-    """A row per pair of shallow and deep strategies and row of Table II: paired Dice of the first minus the second.
+    """A row per pair of `compared` and row of Table II: paired Dice (or accuracy) of the first minus the second.
 
     `p_tukey` is the papers' own test over folds, which share training images: too small, shown for comparison.
     """
     found = []
     for row in findings.rows:
-        pairs = {names: pair for pair, names in PAIRS.items() if set(names) <= set(_tested(row))}
+        pairs = {names: pair for pair, names in compared(findings).items() if set(names) <= set(_tested(row))}
         if pairs and row.recommendation is not None:
             table = compare_all(row.images, list(pairs)).rename(columns={"mean_difference": "difference"})
             named = [pairs[pair] for pair in zip(table["first"], table["second"], strict=True)]
@@ -71,11 +71,16 @@ def shallow_and_deep(findings: Findings) -> pd.DataFrame:
         return pd.DataFrame(columns=SHALLOW)
     table = pd.concat(found, ignore_index=True)
     key = [*PLACE, "first", "second"]
-    table = table.merge(_family(findings, list(PAIRS.values()))[[*key, "p_holm"]], on=key, how="left")
+    table = table.merge(_family(findings, list(compared(findings).values()))[[*key, "p_holm"]], on=key, how="left")
     tukey = as_published(findings)
     turned = tukey.rename(columns={"first": "second", "second": "first"})
     tukey = pd.concat([tukey, turned])[[*key, "p"]].rename(columns={"p": "p_tukey"})
     return table.merge(tukey, on=key, how="left")[SHALLOW]
+
+
+def compared(findings: Findings) -> dict[str, tuple[str, str]]:
+    """Pairs of strategies by name: the paper's shallow and deep ones, or those that classification studies ask for."""
+    return PAIRS if findings.main.task == "segmentation" else pairs_of(findings.cells, findings.reference)
 
 
 def as_published(findings: Findings) -> pd.DataFrame:
@@ -101,7 +106,7 @@ def family(findings: Findings) -> str:
 
 
 def fold_values(findings: Findings) -> pd.DataFrame:
-    """A row per fold of the complete cells: dataset, fraction, strategy, fold, value (Dice), minutes."""
+    """A row per fold of the complete cells: dataset, fraction, strategy, fold, value (Dice or accuracy), minutes."""
     return findings.complete_folds[[*PLACE, "strategy", "fold", "value", "minutes"]]
 
 

@@ -29,6 +29,8 @@ class Drawing:
     caption: str
     light: go.Figure
     dark: go.Figure
+    widest: int = 0
+    """Pixels that it is drawn in at most; 0 for the page's width."""
 
 
 Draw = Callable[[bool], go.Figure]

@@ -6,6 +6,7 @@ from textwrap import wrap
 
 import pandas as pd
 
+from dashboard.figures.answer import caveats, network_name
 from dashboard.figures.measures import Measure
 from dashboard.figures.palette import SCALES, Colours
 from dashboard.report.colours import step_colours
@@ -105,6 +106,9 @@ def _caption(findings: Findings, table: Grid) -> str:
     widths = listed([str(width) for width in dict.fromkeys(plan["width"])])
     size = listed([f"{side} × {side}" for side in dict.fromkeys(plan["image_size"])])
     ran = "all" if findings.ran == findings.of else number(findings.ran)
+    networks = [network_name(str(model)) for model in dict.fromkeys(plan["model"]) if model not in ("unet", "smp")]
+    said += [f"Network: {listed(networks)}."] if networks else []
     said.append(f"Width {widths}, {size} pixels, {ran} of {counted(findings.of, 'fold')}.")
     notes = [note.replace("Framed:", "Underlined:") for note in table.notes]
+    notes += [caveats(facts)] if findings.main.task == "classification" and caveats(facts) else []
     return escape(" ".join([*said, *notes]))

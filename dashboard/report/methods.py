@@ -7,25 +7,20 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
-import pandas as pd
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from dashboard.figures.cells import CHOSEN, in_table
+from dashboard.figures.cells import in_table
 from dashboard.figures.frames import table1_table
 from dashboard.figures.rows import rows
 from dashboard.figures.shared_folds import has_shared_folds
+from dashboard.report import class_methods
 from dashboard.report.findings import Findings
-from dashboard.report.words import counted, listed, number, power
+from dashboard.report.settings_words import augmentation, failures, only, rates
+from dashboard.report.words import counted, listed, number
 from engine.published import CITATION
 from engine.significance import FEWEST_FOLDS
 from engine.trial import AS_PRETRAINED
 
 NAMES = {"whichlayers": "WhichLayers", "torch": "PyTorch", "ray": "Ray", "numpy": "NumPy", "python": "Python"}
-NOT_CONVERGED_AT = 200
-"""Epochs after which a training that has not stopped has failed (Amiri et al. 2020); a lower cap only cuts it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +33,17 @@ class Paragraph:
 
 def methods(findings: Findings) -> list[Paragraph]:
     """Data, network, training, evaluation, statistics, software: paragraphs without empty ones."""
+    of_classes = findings.main.task == "classification"
     made = (
         ("Data", _data(findings)),
-        ("Network and start weights", _network(findings)),
+        ("Network and start weights", [*(class_methods.network if of_classes else _network)(findings),
+                                       *_starts(findings)]),
         ("Strategies", _strategies(findings)),
-        ("Training", _training(findings)),
-        ("Evaluation", _evaluation(findings)),
-        ("Statistics", _statistics(findings)),
+        ("Training", (class_methods.training if of_classes else _training)(findings)),
+        ("Evaluation", (class_methods.evaluation if of_classes else _evaluation)(findings)),
+        ("Statistics", (class_methods.statistics if of_classes else _statistics)(findings)),
         ("Software and hardware", _software(findings)),
-    )
+    )  # fmt: skip
     return [Paragraph(heading=heading, text=" ".join(said)) for heading, said in made if said]
 
 
@@ -62,11 +59,13 @@ def _data(findings: Findings) -> list[str]:
         said.append(f"The {counted(images, 'image', digits=True)} are of {of}.")
     elif images and f"{images} " not in told and f"{images:,} " not in told:
         said.append(f"There are {counted(images, 'image', digits=True)}.")
-    if labels := data.get("labels"):
+    if (labels := data.get("labels")) and findings.main.task == "segmentation":
         said.append(f"Labels: {listed([f'{label} ({count:,})' for label, count in labels.items()])}.")
+    if findings.main.task == "classification":
+        return [*said, *class_methods.images(findings), *_splits(findings)]
     if len(structures := data.get("structures") or []) > 1:
         said.append(f"{counted(len(structures), 'structure').capitalize()} were learned: {listed(structures)}.")
-    said.append(f"Images were resized to {_only(plan, 'image_size')} × {_only(plan, 'image_size')} pixels.")
+    said.append(f"Images were resized to {only(plan, 'image_size')} × {only(plan, 'image_size')} pixels.")
     return said + _splits(findings)
 
 
@@ -76,32 +75,40 @@ def _splits(findings: Findings) -> list[str]:
     by = f"by {plan['split_by'].iloc[0]}{together if plan['split_by'].iloc[0] == 'group' else ''}"
     own = not has_shared_folds(findings.facts)
     seed = (
-        "a split seed of its own for every strategy and fraction" if own else f"split seed {_only(plan, 'split_seed')}"
+        "a split seed of its own for every strategy and fraction" if own else f"split seed {only(plan, 'split_seed')}"
     )
+    if (plan["split_by"] == "given").all():
+        return ["Training and test images are those that the data name.", *_sizes(findings)]
     said = [f"They were shared out at random into {counted(of, 'fold')}, {by} ({seed})."]
     ran = sorted({int(fold) for fold in plan["fold"]})
     which = "Every fold" if len(ran) == of else f"{number(len(ran)).capitalize()} of them"
     said.append(f"{which} {'was' if len(ran) in (1, of) else 'were each'} the test set once.")
     fractions = [f"{fraction:g} %" for fraction in sorted(set(in_table(plan)["fraction"]), reverse=True)]
+    validates = float(plan["validation"].max()) > 0
     said.append(
-        f"Training and validation images were a pool of {listed(fractions)} of all images, from the other folds."
+        f"{'Training and validation' if validates else 'Training'} images were a pool of {listed(fractions)} of all "
+        "images, from the other folds."
     )
+    return [*said, *_sizes(findings)]
+
+
+def _sizes(findings: Findings) -> list[str]:
     sizes = [
         f"{row.training} for training, {row.validation} for validation and {row.test} for testing ({row.part})"
         for row in rows(table1_table(findings.facts).rename(columns={"part of the images": "part"}))
     ]
-    said += [f"The numbers of images were {'; '.join(sizes)}."] if sizes else []
+    said = [f"The numbers of images were {'; '.join(sizes)}."] if sizes else []
     note = findings.facts["data"].get("split_note")
     return said + ([f"Splits: {str(note).rstrip('.')}."] if note else [])
 
 
 def _network(findings: Findings) -> list[str]:
-    plan, facts = in_table(findings.plan), findings.facts
-    said, structures = [], int(plan["classes"].max())
+    plan = in_table(findings.plan)
+    said, structures = list[str](), int(plan["classes"].max())
     output = "a sigmoid" if structures == 1 else f"a softmax over background and {counted(structures, 'structure')}"
     for model in dict.fromkeys(plan["model"]):
         part = plan[plan["model"] == model]
-        size = f"{_only(part, 'width')} filters in its first block"
+        size = f"{only(part, 'width')} filters in its first block"
         if model == "unet":
             said.append(f"The network was the U-Net of {CITATION.short} (doi:{CITATION.doi}) with {size} and {output}.")
         elif model == "smp":
@@ -110,6 +117,11 @@ def _network(findings: Findings) -> list[str]:
             said.append(f"For {names} it was the U-Net of segmentation-models-pytorch with the encoder {encoder}.")
         else:
             said.append(f"The network was {model} with {output}.")
+    return said
+
+
+def _starts(findings: Findings) -> list[str]:
+    plan, facts, said = in_table(findings.plan), findings.facts, list[str]()
     starts = [start for start in facts.get("start_weights") or [] if start.get("description")]
     for start in starts:
         told = str(start["description"]).rstrip(".")
@@ -148,65 +160,18 @@ def _strategies(findings: Findings) -> list[str]:
 def _training(findings: Findings) -> list[str]:
     plan = in_table(findings.plan)
     loss = "binary cross entropy" if int(plan["classes"].max()) == 1 else "cross entropy"
-    steps = _only(plan, "batches_per_epoch")
+    steps = only(plan, "batches_per_epoch")
     said = [
-        f"Networks were trained with Adam and {loss}, in batches of {_only(plan, 'batch_size')} images and {steps} "
+        f"Networks were trained with Adam and {loss}, in batches of {only(plan, 'batch_size')} images and {steps} "
         f"batches per epoch whatever the fraction, until the validation loss had not fallen for "
-        f"{_only(plan, 'patience')} epochs, and for {_only(plan, 'max_epochs')} epochs at most; the weights of the "
+        f"{only(plan, 'patience')} epochs, and for {only(plan, 'max_epochs')} epochs at most; the weights of the "
         "epoch with the lowest validation loss were kept.",
-        *_rates(findings),
-        _augmentation(plan),
+        *rates(findings),
+        augmentation(plan),
     ]
     if len(seeds := sorted(set(plan["seed"]))) > 1:
         said.append(f"Each fold was trained with {counted(len(seeds), 'seed')}, whose results were averaged first.")
-    return [*said, *_failures(findings)]
-
-
-def _rates(findings: Findings) -> list[str]:
-    plan = in_table(findings.plan)
-    tried = sorted({float(rate) for rate in plan["learning_rate"]})
-    if findings.rate != CHOSEN:
-        return [f"The learning rate was {power(float(findings.rate))}."]
-    each = "each strategy, fraction, fold and seed by the highest validation Dice"
-    search = _settings(findings.text).get("rate_search")
-    if isinstance(search, dict) and {"low", "high", "draws"} <= set(search):
-        how = "by Optuna's sampler" if search.get("search") == "optuna" else "at random on a logarithmic scale"
-        ends = f"between {power(float(search['low']))} and {power(float(search['high']))}"
-        draws = counted(int(search["draws"]), "learning rate").capitalize()
-        return [f"{draws} {ends} were tried {how}, and one was chosen for {each}."]
-    return [f"The learning rates {listed([power(rate) for rate in tried])} were tried, and one was chosen for {each}."]
-
-
-def _augmentation(plan: pd.DataFrame) -> str:
-    shift, zoom, flip = (plan[name].iloc[0] for name in ("shift", "zoom", "flip"))
-    ways = [f"shifted by up to {100 * shift:g} % of their side"] if shift else []
-    ways += [f"zoomed by up to {100 * zoom:g} %"] if zoom else []
-    ways += ["mirrored left and right with probability one half"] if flip else []
-    if not ways:
-        return "Training images were not augmented."
-    return f"Training images were {listed(ways)}, at random and anew in every batch."
-
-
-def _failures(findings: Findings) -> list[str]:
-    trials, cap = findings.trials, int(in_table(findings.plan)["max_epochs"].max())
-    closed = trials[trials["closed"].astype(bool)]
-    if not len(closed):
-        return []
-    planned = in_table(findings.plan)["id"].nunique()
-    chosen = f", chosen from {planned:,} with every learning rate" if planned > len(trials) else ""
-    done = f"{len(closed):,} of {len(trials):,}" if len(closed) < len(trials) else f"{len(closed):,}"
-    said = [f"Tables rest on {done} trainings{chosen}."]
-    failed, cut = int((~closed["converged"].astype(bool)).sum()), int(closed["cut_at"].notna().sum())
-    collapsed = int(closed["collapsed"].eq(True).fillna(False).astype(bool).sum())
-    many = {name: number(count).capitalize() for name, count in (("f", failed), ("c", cut), ("b", collapsed))}
-    if failed:
-        why = f"had not stopped after {cap} epochs, or diverged" if cap >= NOT_CONVERGED_AT else "diverged"
-        said.append(f"{many['f']} failed to converge ({why}): counted, and left out of means.")
-    if cut:
-        said.append(f"{many['c']} had not stopped by themselves after {cap} epochs and were cut there, and are kept.")
-    if collapsed:
-        said.append(f"{many['b']} collapsed, predicting next to nothing but background, and are kept.")
-    return said
+    return [*said, *failures(findings)]
 
 
 def _evaluation(findings: Findings) -> list[str]:
@@ -259,7 +224,7 @@ def _statistics(findings: Findings) -> list[str]:
             f"Beside them stands, {tukey}",
         ]
     return [
-        f"Strategies were compared by their paired differences of Dice on the same test images, with percentile "
+        f"Strategies were compared by their paired differences of Dice on the same test images, with "
         f"bootstrap intervals over {units}.",
         f"The recommendation is the cheapest strategy whose loss against {findings.reference}, the reference that the "
         f"study file names, has a one-sided 95 % bound within {findings.margin:g} Dice, corrected for the number of "
@@ -281,7 +246,7 @@ def _software(findings: Findings) -> list[str]:
         parts += [str(machine["gpu"])] if machine.get("gpu") else []
         said.append(f"The machine: {', '.join(parts)}.")
     device = {"cpu": "the processor", "cuda": "the GPU"}.get(str(plan["device"].iloc[0]), str(plan["device"].iloc[0]))
-    said.append(f"Networks were trained on {device} in {_only(plan, 'precision')}.")
+    said.append(f"Networks were trained on {device} in {only(plan, 'precision')}.")
     seconds = float(findings.attempts["seconds"].sum())
     if seconds:
         said.append(f"All trainings together took {_hours(seconds)} of wall time.")
@@ -289,8 +254,9 @@ def _software(findings: Findings) -> list[str]:
 
 
 def hashes(findings: Findings) -> dict[str, str]:
-    """SHA-256 of the images and masks, of each start weights, and of which images each test set holds."""
-    found = {"images and masks": str(findings.facts["data"].get("fingerprint") or "")}
+    """SHA-256 of the data (masks too where there are any), of each start weights, and of who is in each test set."""
+    of = "images and masks" if findings.main.task == "segmentation" else "images"
+    found = {of: str(findings.facts["data"].get("fingerprint") or "")}
     for start in findings.facts.get("start_weights") or []:
         found["start weights" + (f" {start['name']}" if start.get("name") else "")] = str(start.get("sha256") or "")
     found["test sets"] = hash_of_test_sets(findings)
@@ -312,19 +278,6 @@ def hash_of_test_sets(findings: Findings) -> str:
     ]
     text = json.dumps(sets, separators=(",", ":"), default=float)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _only(plan: pd.DataFrame, column: str) -> str:
-    """The plan's value of a setting; of several, all."""
-    return listed([f"{value}" for value in dict.fromkeys(plan[column])])
-
-
-def _settings(text: str) -> dict[str, Any]:
-    try:
-        found = YAML(typ="safe").load(text)
-    except YAMLError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _hours(seconds: float) -> str:

@@ -14,12 +14,13 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from dashboard.figures.agreement import stand_in
-from dashboard.figures.answer import answer, progress_line, provenance
+from dashboard.figures.answer import answer, caveats, progress_line, provenance
 from dashboard.figures.claims import claims as claims_table
 from dashboard.figures.comparison import beside, difference_cells, published_cells, why_no_difference
 from dashboard.figures.matters import matters
 from dashboard.figures.palette import SCALES, Colours
-from dashboard.report import sheets
+from dashboard.report import class_sheets, sheets
+from dashboard.report.class_drawings import class_drawings
 from dashboard.report.colours import STEPS, step_colours
 from dashboard.report.comparisons import claims
 from dashboard.report.drawings import Drawing, drawings
@@ -27,6 +28,7 @@ from dashboard.report.findings import Findings
 from dashboard.report.grid import Grid, grid
 from dashboard.report.methods import NAMES, hashes, methods
 from dashboard.report.pictures import Strip, colour_key
+from dashboard.report.readers import Readers
 from dashboard.report.words import html_of
 from engine import published as paper
 
@@ -42,7 +44,9 @@ def report_page(findings: Findings, *, strips: Sequence[Strip] = (), now: dateti
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    figures = drawings(findings) if len(findings.measured) else []
+    readers = Readers(findings=findings) if findings.main.task == "classification" else None
+    known = len(readers.answers) if readers else len(findings.measured)
+    figures = (class_drawings(readers) if readers else drawings(findings)) if known else []
     return environment.get_template("page.html").render(
         study=findings.study,
         question=findings.facts.get("question") or findings.study,
@@ -50,19 +54,21 @@ def report_page(findings: Findings, *, strips: Sequence[Strip] = (), now: dateti
         version=version("whichlayers"),
         state=_state(findings),
         advice=[Markup(html_of(line)) for line in findings.advice],
-        means=[Markup(html_of(line)) for line in answer(findings.cells).split("  \n") if line.startswith("With")],
+        means=_means(findings),
+        caveats=caveats(findings.facts),
         provenance=Markup(html_of(provenance(findings.facts, findings.plan))),
         steps=_steps(),
         table2=grid(findings, published_rows(findings)),
-        sheets=[sheet for sheet in _sheets(findings) if sheet.parts],
+        sheets=[sheet for sheet in (_class_sheets(readers) if readers else _sheets(findings)) if sheet.parts],
         claims=_claims(findings),
         drawings=[_drawn(place, drawing) for place, drawing in enumerate(figures)],
         plotly=Markup(get_plotlyjs()) if figures else "",
         strips=strips,
-        colour_key=Markup(colour_key(findings)),
-        published=_published(findings),
+        strips_title="Most confident mistakes and right answers" if readers else "Worst and best test images",
+        colour_key=Markup("" if readers else colour_key(findings)),
+        published=_published_classes(readers) if readers else _published(findings),
         methods=methods(findings),
-        text=without_places(findings.text.strip()),
+        text=_text(findings),
         facts=_facts(findings),
     )
 
@@ -72,6 +78,17 @@ def without_places(text: str) -> str:
     return re.sub(
         r"(?m)^(\s*(?:- )?(?:folder|file|weights): )[\"']?(?:~?/|\w:\\).*[/\\]([^/\\\"'\n]+)[\"']?$", r"\1…/\2", text
     )
+
+
+def _means(findings: Findings) -> list[Markup]:
+    lines = answer(findings.cells, measure=findings.main.name).split("  \n")
+    return [Markup(html_of(line)) for line in lines if line.startswith("With")]
+
+
+def _text(findings: Findings) -> str:
+    """The study file as it is shown: without folders, and of classes without columns that say nothing of them."""
+    text = without_places(findings.text.strip())
+    return text if findings.main.task == "segmentation" else re.sub(r"(?m)^[ ]*mask: .*\n?", "", text).rstrip()
 
 
 def published_rows(findings: Findings) -> pd.DataFrame:
@@ -97,7 +114,24 @@ def _sheets(findings: Findings) -> list[sheets.Sheet]:
     return made
 
 
+def _class_sheets(readers: Readers) -> list[sheets.Sheet]:
+    findings = readers.findings
+    made = [sheets.table1(findings)]
+    if not len(readers.answers):
+        return made
+    made += [class_sheets.accuracy_sheet(readers), class_sheets.scanners_sheet(readers)]
+    made += [class_sheets.persons_sheet(readers)]
+    made += [class_sheets.classes_sheet(readers, name, what) for name, what in readers.looked_at.items()]
+    made += [class_sheets.recall_sheet(readers)]
+    if len(findings.measured):
+        made += [sheets.reference_sheet(findings), sheets.shallow_sheet(findings)]
+    return [*made, class_sheets.against_sheet(readers), class_sheets.cost_sheet(findings),
+            *class_sheets.published_tests(readers)]  # fmt: skip
+
+
 def _claims(findings: Findings) -> Markup:
+    if findings.main.task == "classification":
+        return Markup()
     return Markup(claims_table(claims(findings))) if len(findings.images) else Markup()
 
 
@@ -116,6 +150,24 @@ def _published(findings: Findings) -> dict[str, Any]:
         "stand_in": named,
         "why": why if named else "",
         "difference": difference,
+        "sheets": [],
+    }
+
+
+def _published_classes(readers: Readers) -> dict[str, Any]:
+    citation = readers.citation
+    nothing = {"citation": "", "url": "", "doi": "", "short": "", "stand_in": "", "why": "", "difference": None}
+    if citation is None or not len(readers.answers):
+        return {**nothing, "sheets": []}
+    name = readers.findings.facts["data"]["name"]
+    return {
+        **nothing,
+        "citation": f"{citation.authors} ({citation.year}). {citation.title}. {citation.journal}.",
+        "url": citation.url,
+        "doi": citation.doi,
+        "short": citation.short,
+        "stand_in": f"{name}: simulated views with the classes of this paper",
+        "sheets": [sheet for sheet in class_sheets.beside_published(readers) if sheet.parts],
     }
 
 
@@ -137,6 +189,7 @@ def _drawn(place: int, drawing: Drawing) -> dict[str, Any]:
         "title": drawing.title,
         "caption": drawing.caption,
         "height": height,
+        "widest": drawing.widest,
         "json": Markup(text),
     }
 

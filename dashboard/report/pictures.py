@@ -1,4 +1,4 @@
-"""Worst and best test images with their outlines, for a report that is asked for them: they are images of patients."""
+"""Worst and best test images, for a report that is asked for them: they are images of patients."""
 
 import base64
 import io
@@ -13,6 +13,7 @@ from dashboard.figures.outlines import extremes_table
 from dashboard.figures.rows import parts, rows
 from dashboard.figures.structures import key, one_each, tile, unpacked
 from dashboard.report.findings import Findings, Row
+from dashboard.report.readers import Readers
 from dashboard.report.words import value
 from engine.datasets.cached import load_cached
 from engine.datasets.dataset import Dataset
@@ -25,10 +26,10 @@ LONGEST = 360
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A test image with truth and prediction."""
+    """A test image with truth and prediction: outlines, or the class in the caption."""
 
     caption: str
-    """Its Dice and fold; no name, which may be a patient's."""
+    """Its Dice (or class) and fold; no name, which may be a patient's."""
     source: str
     """A data URI."""
 
@@ -38,7 +39,7 @@ class Strip:
     """Test images of one cell."""
 
     title: str
-    """`BUS, 80 %: whole network`."""
+    """`BUS, 80 %: whole network`; of classes the reader."""
     ends: tuple[tuple[str, tuple[Picture, ...]], ...]
     """worst, best and normal images, those that there are."""
 
@@ -46,9 +47,13 @@ class Strip:
 def strips(findings: Findings, cache: Path) -> list[Strip]:
     """The worst and best test images of one cell in each row: the recommended one, else the reference.
 
-    Raises DataError where the study's images are not in the cache.
+    Of classes the mistakes and the right answers that the networks told of were surest of. Raises DataError where the
+    study's images are not in the cache.
     """
     dataset = load_cached(findings.facts["data"]["fingerprint"], cache)
+    if findings.main.task == "classification":
+        readers = Readers(findings=findings)
+        return [_surest(readers, name, what, dataset) for name, what in readers.looked_at.items()]
     return [strip for row in findings.rows if (strip := _strip(findings, row, dataset))]
 
 
@@ -74,6 +79,22 @@ def _strip(findings: Findings, row: Row, dataset: Dataset) -> Strip | None:
     shown = extremes_table(images, own, EACH).rename(columns={"index": "place"})
     ends = [(str(end), tuple(_picture(one, dataset) for one in rows(part))) for end, part in parts(shown, "end")]
     return Strip(title=f"{row.label}: {strategy}", ends=tuple(ends))
+
+
+def _surest(readers: Readers, name: str, what: str, dataset: Dataset) -> Strip:
+    own = readers.by_name[name].drop_duplicates("index")
+    own = own.assign(sure=[max(known) for known in own["probabilities"]]).sort_values("sure", ascending=False)
+    ends = {"surest mistakes": own[own["accuracy"] < 1], "surest right answers": own[own["accuracy"] == 1]}
+    shown = ((end, tuple(_classified(one, dataset) for one in rows(part.head(EACH)))) for end, part in ends.items())
+    return Strip(title=f"{name} ({what})", ends=tuple((end, pictures) for end, pictures in shown if pictures))
+
+
+def _classified(one: Any, dataset: Dataset) -> Picture:
+    about = dataset.table.iloc[one.index]
+    aspect = float(about["source_width"]) / float(about["source_height"])
+    drawn = tile(np.asarray(dataset.images[one.index]), None, None, aspect=aspect, longest=LONGEST)
+    said = f"{one.label}, right" if one.accuracy == 1 else f"{one.label}, said {one.predicted}"
+    return Picture(caption=f"{said} ({value(one.sure, 2)}), fold {one.fold}", source=_data_uri(drawn))
 
 
 def _picture(one: Any, dataset: Dataset) -> Picture:

@@ -43,9 +43,10 @@ def table1(findings: Findings) -> Sheet:
 
 
 def other_measures(findings: Findings) -> Sheet:
-    """Dice with its interval, IoU, outlines, false positives, cost and rates of every complete cell."""
+    """The main measure with its interval, the others of the task, cost and rates of every complete cell."""
+    main = findings.main.name
     tables = {name: findings.cells_of(measure) for name, measure in measures_of(findings.main.task).items()}
-    tables.pop(findings.main.name)
+    tables.pop(main)
     tables = {name: table for name, table in tables.items() if table["mean"].notna().any()}
     unit = ", ".join(sorted({text for text in findings.cells["hd95_unit"] if text}))
     kept = bool(findings.cells["kept"].notna().any())
@@ -53,13 +54,13 @@ def other_measures(findings: Findings) -> Sheet:
     known = bool(findings.marked_cells["low"].notna().any())
     columns = [
         "strategy",
-        findings.main.name,
+        main,
         *(["95 % interval"] if known else []),
         *(MEASURES[name].title(unit) for name in tables),
         "minutes",
         "MB trained",
     ]
-    columns += [*([f"{findings.main.name} kept"] if kept else []), *(["learning rates"] if several else [])]
+    columns += [*([f"{main} kept"] if kept else []), *(["learning rates"] if several else [])]
 
     def line(place: int, cell: Any) -> tuple[str, ...]:
         shown = [value(cell.mean), *([interval(cell.low, cell.high, sign=False)] if known else [])]
@@ -73,13 +74,9 @@ def other_measures(findings: Findings) -> Sheet:
     made = []
     for (dataset, fraction), part in parts(cells[cells["complete"].astype(bool)], ["dataset", "fraction"]):
         made.append((f"{dataset}, {fraction:g} %", tuple(line(int(cell.Index), cell) for cell in rows(part))))
-    notes = (
-        ["Intervals: percentile bootstrap over groups of test images, or images where no groups are known."]
-        if known
-        else []
-    )
+    notes = ["Intervals: bootstrap over groups of test images, or images where no groups are known."] if known else []
     notes += ["Means over folds; minutes are of one training, on the machine named below."]
-    notes += ["Dice kept: on the start weights' own held-out images, after fine-tuning."] if kept else []
+    notes += [f"{main} kept: on the start weights' own held-out images, after fine-tuning."] if kept else []
     if (undefined := int(cells["hd95_undefined"].sum())) and "HD95" in tables:
         notes.append(f"HD95 is undefined for {undefined:,} empty predictions, which are counted and not averaged.")
     return Sheet(
@@ -96,7 +93,7 @@ def pretrained(findings: Findings) -> Sheet:
     )
     return Sheet(
         title="Start weights without fine-tuning",
-        columns=("start weights", "Dice, mean (sd)", "folds"),
+        columns=("start weights", f"{findings.main.name}, mean (sd)", "folds"),
         parts=(("", lines),) if lines else (),
     )
 
@@ -104,7 +101,7 @@ def pretrained(findings: Findings) -> Sheet:
 def reference_sheet(findings: Findings) -> Sheet:
     """Every strategy against the reference."""
     table, few = against_reference(findings), findings.ran < FEWEST_FOLDS
-    title = f"Against {findings.reference}: paired difference of Dice per test image"
+    title = f"Against {findings.reference}: paired difference of {findings.main.main} per test image"
     if few:
         plain = ("strategy", "difference", "images", "folds")
         return _sheet(table, title, plain, lambda row: (str(row.strategy), *_plain(row)))
@@ -137,9 +134,9 @@ def reference_sheet(findings: Findings) -> Sheet:
 
 
 def shallow_sheet(findings: Findings) -> Sheet:
-    """Shallow against deep strategies, with the test that the paper used beside it."""
+    """Shallow against deep strategies, or other pairs, with the test that the papers used beside it."""
     table, few = shallow_and_deep(findings), findings.ran < FEWEST_FOLDS
-    title = "Shallow minus deep: paired difference of Dice per test image"
+    title = f"{_pairs_title(findings)}: paired difference of {findings.main.main} per test image"
     if few:
         plain = ("pair", "difference", "images", "folds")
         return _sheet(table, title, plain, lambda row: (f"{row.first} − {row.second}", *_plain(row)))
@@ -153,10 +150,18 @@ def shallow_sheet(findings: Findings) -> Sheet:
     columns = ("pair", "difference", "95 % interval", "p (Holm)", "p (Tukey, as published)", "images", "folds")
     own = "p (Holm): corrected resampled t over folds, Holm over this table."
     notes = [
-        f"{NO_TEST if new_folds(findings) else own} p (Tukey): over folds as the paper reports it; folds share "
+        f"{NO_TEST if new_folds(findings) else own} p (Tukey): over folds as {_paper(findings)}; folds share "
         "training images, so it is too small."
     ]
     return _sheet(table, title, columns, line, notes)
+
+
+def _paper(findings: Findings) -> str:
+    return "the paper reports it" if findings.main.task == "segmentation" else "published"
+
+
+def _pairs_title(findings: Findings) -> str:
+    return "Shallow minus deep" if findings.main.task == "segmentation" else "Pairs of strategies, first minus second"
 
 
 def _plain(row: Any) -> tuple[str, str, str]:

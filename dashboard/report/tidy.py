@@ -6,19 +6,24 @@ import zipfile
 import pandas as pd
 
 from dashboard.figures.cells import fold_table, for_file, in_rows
+from dashboard.figures.confusion import confusion_table
 from dashboard.figures.measures import measures_of
 from dashboard.report.comparisons import against_reference, shallow_and_deep
 from dashboard.report.findings import Findings
+from dashboard.report.readers import Readers
 
 IMAGES = ["dataset", "start", "fraction", "strategy", "fold", "seed", "learning_rate", "index", "image", "group"]
 OF_MASKS = ["dice", "iou", "hd95", "empty_truth", "predicted_pixels"]
 OF_CLASSES = ["scanner", "label", "predicted", "accuracy", "top2"]
 """Further columns of `images`, by what is learned."""
+ONLY_MASKS = ["false_positive_rate", "normal_images", "hd95_unit", "hd95_undefined"]
+"""Columns of cells and folds that say nothing of classes."""
 
 
 def tidy_tables(findings: Findings) -> dict[str, str]:
     """CSV by name: `cells` and `folds` of every measure, `images` of complete cells with their names and groups, and
-    `differences` of paired Dice (or accuracy), with what a page says of each.
+    `differences` of paired Dice (or accuracy), with what a page says of each. Of classes also `readers`, `classes`,
+    `scanners` and `confusion`.
     """
     cells, folds = [], []
     for name, measure in measures_of(findings.main.task).items():
@@ -34,12 +39,34 @@ def tidy_tables(findings: Findings) -> dict[str, str]:
     # A cell shows its test values with its last fold.
     for name in ("value", "value_all", "false_positive_rate", "kept"):
         every[name] = every[name].where(done)
+    classes = findings.main.task == "classification"
+    if classes:
+        cells = [table.drop(columns=ONLY_MASKS, errors="ignore") for table in cells]
+        every = every.drop(columns=ONLY_MASKS, errors="ignore")
     own = OF_MASKS if findings.main.task == "segmentation" else OF_CLASSES
-    return {
-        "cells": for_file(_measure_first(pd.concat(cells, ignore_index=True))),
-        "folds": for_file(_measure_first(every.drop(columns="ids"))),
+    tables = {
+        "cells": for_file(_first(pd.concat(cells, ignore_index=True), "measure")),
+        "folds": for_file(_first(every.drop(columns="ids"), "measure")),
         "images": for_file(findings.images.reindex(columns=[*IMAGES, *own])),
         "differences": for_file(differences(findings)),
+    }
+    return {**tables, **_of_readers(Readers(findings=findings))} if classes else tables
+
+
+def _of_readers(readers: Readers) -> dict[str, str]:
+    """`readers` with their accuracy, `classes` and `scanners` of each, `confusion` cell by cell."""
+    if not len(readers.answers):
+        return {}
+    columns = ["class", "images", "groups", "recall", "recall_low", "recall_high", "said", "precision"]
+    columns += ["precision_low", "precision_high"]
+    by_class = [found.classes[columns].assign(reader=name) for name, found in readers.found.items()]
+    by_scanner = [found.scanners.assign(reader=name) for name, found in readers.found.items()]
+    cells = [confusion_table(part, readers.classes).assign(reader=name) for name, part in readers.by_name.items()]
+    return {
+        "readers": for_file(readers.measures.drop(columns=["source", "study"])),
+        "classes": for_file(_first(pd.concat(by_class, ignore_index=True), "reader")),
+        "scanners": for_file(_first(pd.concat(by_scanner, ignore_index=True), "reader")),
+        "confusion": for_file(_first(pd.concat(cells, ignore_index=True), "reader")),
     }
 
 
@@ -63,5 +90,5 @@ def zipped(tables: dict[str, str]) -> bytes:
     return stream.getvalue()
 
 
-def _measure_first(table: pd.DataFrame) -> pd.DataFrame:
-    return table[["measure", *(name for name in table.columns if name != "measure")]]
+def _first(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    return table[[column, *(name for name in table.columns if name != column)]]

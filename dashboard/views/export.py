@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard import data
 from dashboard.figures.cells import Rate
 from dashboard.places import store_root
 from dashboard.report.findings import Findings, read_findings
@@ -12,7 +11,7 @@ from engine.store import Store
 
 
 def buttons(study: str, rate: Rate) -> None:
-    """A button each for the report (one HTML file, of masks), Table II (LaTeX) and the tables (CSV, zipped)."""
+    """A button each for the report (one HTML file), Table II (LaTeX) and the tables (CSV, zipped)."""
     root = store_root()  # the builders run in a thread of their own, without a session
     made: tuple[tuple[str, str, str, Callable[[Findings], str | bytes]], ...] = (
         ("Report (HTML)", f"{study}-report.html", "text/html", _page),
@@ -21,8 +20,6 @@ def buttons(study: str, rate: Rate) -> None:
     )
     with st.container(horizontal=True, gap="medium", key="export"):
         for label, name, kind, build in made:
-            if build is _page and data.task(study) == "classification":
-                continue
             st.download_button(
                 label, _later(root, study, rate, build), name, kind, key=f"export {name}", on_click="ignore",
                 icon=":material/download:", type="tertiary",

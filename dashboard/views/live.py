@@ -12,12 +12,14 @@ def page() -> None:
     st.title("Live", anchor=False)
     study = st.session_state["current"]
     if study is None:
-        st.info("No study yet: when one has trained networks, frames can be segmented here.")
+        st.info("No study yet: when one has trained networks, they are shown your frames here.")
         return
     prefix = st.get_option("server.baseUrlPath").strip("/")
     choice = {"study": study, "trial": st.query_params.get("trial", ""), "__theme": "dark" if is_dark() else "light"}
     query = urlencode({key: value for key, value in choice.items() if value})
     with st.container(key="live"):
         st.iframe(
-            f"{'/' + prefix if prefix else ''}/inference/?{query}", height=900, alt="Segmentation of single frames"
+            f"{'/' + prefix if prefix else ''}/inference/?{query}",
+            height=900,
+            alt="What a network says of a frame",
         )

@@ -1,4 +1,4 @@
-"""Live in a real browser: drop a frame, take a picture, change the trial, read what is wrong with a file."""
+"""Live in a real browser: drop a frame, take a picture, change the trial, read what is wrong with a file; classes."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 from playwright import sync_api
 
+from engine.classifying import classify, load_classifier
 from engine.store import Store
 from tests.live_server import LiveServer, served
+from tests.trained_classes import TrainedClasses, make_trained_classes
 from tests.trained_store import STUDY, TrainedStore, disc, make_trained_store, png
 
 pytestmark = pytest.mark.browser
@@ -118,3 +120,45 @@ def test_an_empty_store_says_what_to_run_and_fills_by_itself(page: sync_api.Page
         sync_api.expect(page.locator("#frame")).to_be_visible(timeout=30_000)
         assert Store.at(tmp_path / "store").studies() == [STUDY]
         page.goto("about:blank")
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> TrainedClasses:
+    return make_trained_classes(tmp_path_factory.mktemp("classes"), data="  crop: {A: 60, B: 40}\n")
+
+
+@pytest.fixture(scope="module")
+def class_server(classes: TrainedClasses) -> Iterator[LiveServer]:
+    with served(classes.root, classes.cache) as running:
+        yield running
+
+
+def test_a_dropped_frame_is_told_its_classes(
+    page: sync_api.Page, class_server: LiveServer, classes: TrainedClasses
+) -> None:
+    page.goto(f"{class_server.address}/?study=stripes&trial={classes.scratch.id}")
+    frame = np.asarray(classes.dataset.images[0])
+    large = np.asarray(Image.fromarray(frame).resize((90, 120)))
+    sync_api.expect(page.locator("#figures")).to_contain_text("Drop a frame")
+    sync_api.expect(page.locator("#outlined")).to_be_hidden()
+    sync_api.expect(page.locator("#mask")).to_be_hidden()
+    drop(page, png(large))
+    bars = page.locator("#classes .said .row")
+    bars.first.wait_for(timeout=120_000)
+    sync_api.expect(bars).to_have_count(3)
+    model = load_classifier(classes.store, "stripes", classes.scratch.id, device="cpu")
+    said = classify(model, large, scanner="A")
+    first = model.classes[int(said.probabilities.argmax())]
+    sync_api.expect(bars.first).to_contain_text(first)
+    widths = [box["width"] for bar in page.locator("#classes .bar").all() if (box := bar.bounding_box())]
+    assert widths == sorted(widths, reverse=True)
+    sync_api.expect(page.locator("#figures")).to_contain_text("of 3 classes")
+    sync_api.expect(page.locator("#classes .seen")).to_contain_text("square of 60 pixels")
+    assert page.locator("#footer").inner_text().startswith("For research, not for diagnosis.")
+    page.locator("#scanner input").click()
+    page.get_by_role("option", name="B").click()
+    sync_api.expect(page.locator("#classes .seen")).to_contain_text("square of 40 pixels")
+    page.locator("#trial input").click()
+    page.get_by_role("option", name="last unit").click()
+    sync_api.expect(page.locator("#classes .seen")).to_contain_text("the mean of the training images is taken off")
+    sync_api.expect(page.locator("#about")).to_contain_text("last unit fine-tuned")
