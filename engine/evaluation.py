@@ -1,5 +1,6 @@
 """What a network says of images that it did not train on: loss, Dice, outlines, and how sure it was."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,10 +55,16 @@ def validate(trial: Trial, network: Network, images: Tensor, truths: Tensor, cho
     return total / len(chosen), float(dice.mean())
 
 
+def on_device(array: np.ndarray, device: torch.device | str) -> Tensor:
+    """The array on the device; on the processor the same memory, which may be mapped and read-only: it is only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+
 def kept_dice(trial: Trial, network: Network, held_out: HeldOut) -> float:
     """Mean Dice on held-out images of the start weights' own task."""
-    arrays = (torch.from_numpy(np.ascontiguousarray(part)) for part in (held_out.images, held_out.masks))
-    images, masks = (array.to(trial.device) for array in arrays)
+    images, masks = (on_device(part, trial.device) for part in (held_out.images, held_out.masks))
     truths = segmentation.one_mask_each(masks, trial.classes)
     return validate(trial, network, images, truths, torch.arange(len(images), device=images.device))[1]
 

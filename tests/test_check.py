@@ -120,10 +120,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "masks/1.png: 3 distinct values in a mask (0, 7, 9)", "save one structure per mask"),
     "an image is a text": (
         lambda f: (f / "images/1.png").write_text("text"), "images/1.png: not a PNG", "export it again"),
-    "an image is of another kind": (
-        lambda f: ((f / "images/1.png").rename(f / "images/1.dcm"),
+    "an image is DICOM without pixels": (
+        lambda f: ((f / "images/1.png").unlink(), (f / "images/1.dcm").write_bytes(bytes(128) + b"DICM"),
                    replace_in_manifest(f, "images/1.png", "images/1.dcm")),
-        "images/1.dcm: DICOM files (.dcm) cannot be read yet", "export the frames as PNG"),
+        "images/1.dcm: DICOM without an image", "export the images"),
     "a mask is a JPEG": (
         lambda f: (save(f / "masks/1.jpg", np.zeros((48, 64), np.uint8)),
                    replace_in_manifest(f, "masks/1.png", "masks/1.jpg")),
@@ -280,7 +280,8 @@ def test_files_of_a_format_that_cannot_be_used_are_one_line(folder: Path) -> Non
     problems = check(folder).problems
     assert problems == (
         "masks/0.jpg and 3 more: a JPEG mask, whose edges compression has blurred; export the mask as PNG",
-        "images/3.png: not a PNG, JPEG, TIFF or BMP image, whatever its name; export it again",
+        "images/3.png: not a PNG, JPEG, TIFF or BMP image, GIF, DICOM, NIfTI or MetaImage file or video, whatever its "
+        "name; export it again",
     )
     with pytest.raises(DataError) as error:
         read_folder(folder, image_size=16)

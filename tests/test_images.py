@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_strategies
 from PIL import Image
 
-from engine import images
 from engine.errors import DataError
-from engine.images import read_image, read_mask, resize_image, resize_mask
+from engine.images import limits, open_clip, read_image, read_mask, resize_image, resize_mask
 
 GRAY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 SQUARE = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0]], dtype=np.uint8)
@@ -107,22 +106,19 @@ def test_an_open_stream_is_read_like_a_file() -> None:
     assert one_line(error).startswith("dropped.png: not a PNG")
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [("a.nii.gz", "NIfTI files (.nii.gz)"), ("a.mhd", "MetaImage files (.mhd)"), ("A.DCM", "DICOM files (.dcm)")],
-)
-def test_a_format_that_is_known_but_cannot_be_read_is_named(tmp_path: Path, name: str, words: str) -> None:
+def test_the_type_of_a_file_is_that_of_its_content_whatever_its_name(tmp_path: Path) -> None:
+    for name in ("a.dcm", "a.xcf", "a.mp4", "a"):
+        saved(tmp_path / "a.png", GRAY)
+        (tmp_path / "a.png").rename(tmp_path / name)
+        np.testing.assert_array_equal(read_image(tmp_path / name).pixels, GRAY)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.dcm", "a.nii.gz", "a.mhd", "a.mp4", "a.xcf"])
+def test_a_file_without_content_names_what_can_be_read(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(DataError) as error:
+    with pytest.raises(DataError, match="DICOM, NIfTI or MetaImage file or video, whatever its name") as error:
         read_image(tmp_path / name)
-    assert words in one_line(error)
-    assert "export the frames as PNG" in one_line(error)
-
-
-def test_an_unknown_ending_brings_the_known_ones(tmp_path: Path) -> None:
-    (tmp_path / "a.xcf").write_bytes(b"")
-    with pytest.raises(DataError, match=r"'\.xcf' .* known: \.png, \.jpg"):
-        read_image(tmp_path / "a.xcf")
+    assert one_line(error).startswith(f"{name}: not a PNG, JPEG, TIFF or BMP image")
 
 
 def test_a_missing_file_a_folder_and_a_text_are_each_one_line(tmp_path: Path) -> None:
@@ -192,10 +188,10 @@ def test_a_damaged_file_is_an_image_or_one_line_but_never_another_error(
 
 def test_a_decompression_bomb_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path / "a.png", GRAY)
-    monkeypatch.setattr(images, "LARGEST_PIXELS", 11)
+    monkeypatch.setattr(limits, "LARGEST_PIXELS", 11)
     with pytest.raises(DataError, match="more than 11 pixels, not decoded; reduce it"):
         read_image(path)
-    monkeypatch.setattr(images, "LARGEST_PIXELS", 12)
+    monkeypatch.setattr(limits, "LARGEST_PIXELS", 12)
     read_image(path)
 
 
@@ -209,10 +205,30 @@ def test_pillows_own_guard_against_bombs_is_one_line(
         read_image(path)
 
 
-def test_several_frames_in_a_file_are_refused(tmp_path: Path) -> None:
-    Image.fromarray(GRAY).save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(GRAY)])
-    with pytest.raises(DataError, match="2 frames in one file; save one image per file"):
-        read_image(tmp_path / "a.tif")
+@pytest.mark.parametrize("ending", [".tif", ".gif", ".png"])
+def test_pages_are_frames_and_the_middle_one_is_the_image(tmp_path: Path, ending: str) -> None:
+    pages = [np.full((3, 4), 60 * number, np.uint8) for number in range(4)]
+    others = [Image.fromarray(page) for page in pages[1:]]
+    path = saved(tmp_path / f"a{ending}", pages[0], save_all=True, append_images=others, duration=40)
+    image = read_image(path)
+    assert image.frame == 2
+    np.testing.assert_array_equal(image.pixels, pages[2])
+    np.testing.assert_array_equal(read_image(path, frame=3).pixels, pages[3])
+    with open_clip(path) as clip:
+        assert (clip.kept.frames, clip.kept.height, clip.kept.width) == (4, 3, 4)
+        assert clip.kept.frame_ms == (None if ending == ".tif" else 40)
+        np.testing.assert_array_equal(list(clip.frames()), pages)
+        np.testing.assert_array_equal(list(clip.frames(range(1, 4, 2))), pages[1::2])
+    with pytest.raises(DataError, match="has no frame 5; it has 4"):
+        read_image(path, frame=4)
+
+
+def test_a_deep_clip_is_scaled_by_its_whole_range_a_frame_by_its_own(tmp_path: Path) -> None:
+    pages = [np.array([[1000, 2000]], np.uint16), np.array([[2000, 5000]], np.uint16)]
+    path = saved(tmp_path / "a.tif", pages[0], save_all=True, append_images=[Image.fromarray(pages[1])])
+    with open_clip(path) as clip:
+        np.testing.assert_array_equal(list(clip.frames()), [[[0, 64]], [[64, 255]]])
+    np.testing.assert_array_equal(read_image(path, frame=0).pixels, [[0, 255]])
 
 
 @pytest.mark.parametrize(("background", "structure"), [(0, 255), (0, 1), (1, 2), (40, 41)])

@@ -17,22 +17,24 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import PIL
 
 import engine.images
 import engine.simulator
 from engine.datasets import (
     busi,
+    camus,
     class_findings,
     class_folders,
     classes,
     confounding,
     crops,
     dataset,
+    file_headers,
     folder,
     funnel,
     hc18,
@@ -52,11 +54,13 @@ from engine.errors import DataError
 from engine.study_settings import DataSettings
 
 _FOLDER_READERS = (
-    engine.images, busi, class_findings, class_folders, classes, confounding, crops, dataset, folder, funnel, hc18,
-    labelled, layouts, listing, manifest, structures,
+    busi, camus, class_findings, class_folders, classes, confounding, crops, dataset, file_headers, folder, funnel,
+    hc18, labelled, layouts, listing, manifest, structures,
 )  # fmt: skip
 _SIMULATED_MAKERS = (engine.simulator, dataset, simulated)
 _PHANTOMS = Path(__file__).parents[1] / "phantoms"
+_IMAGES = Path(engine.images.__file__ or "").parent
+_DECODERS = ("pillow", "pydicom", "pylibjpeg-openjpeg", "pyjpegls", "nibabel", "opencv-python-headless")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +171,8 @@ def _source_key(settings: DataSettings, image_size: int) -> str:
             _files(_folder(settings).resolve()),
             [settings.learn, settings.label, settings.crop, settings.square, settings.mask],
             {column: list(values) for column, values in settings.where.items()},
-            _code_digest([Path(module.__file__ or "") for module in _FOLDER_READERS]),
-            PIL.__version__,
+            _code_digest([*(Path(module.__file__ or "") for module in _FOLDER_READERS), *sorted(_IMAGES.glob("*.py"))]),
+            [version(name) for name in _DECODERS],
         ]
     return hashlib.sha256(json.dumps([settings.kind, image_size, source], sort_keys=True).encode()).hexdigest()
 
@@ -224,9 +228,8 @@ def _find(index: Path, data: Path) -> Dataset | None:
 def _load(fingerprint: str, about: _About, data: Path) -> Dataset:
     """The data set with its arrays mapped; raises ValueError and others where files are absent or do not fit."""
     place = data / fingerprint
-    # "c": what is changed stays in memory. Nothing changes them, but torch wants arrays that could be.
-    images = np.load(place / "images.npy", mmap_mode="c", allow_pickle=False)
-    masks = np.load(place / "masks.npy", mmap_mode="c", allow_pickle=False)
+    images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
+    masks = np.load(place / "masks.npy", mmap_mode="r", allow_pickle=False)
     written = (place / f"{about.table}.parquet").read_bytes()
     if hashlib.sha256(written).hexdigest() != about.table:
         raise ValueError("table differs from its name")

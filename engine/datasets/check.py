@@ -70,7 +70,7 @@ def check(
         for first, later in _identical_pairs(measured)
     )
     pairs, count = near_duplicates(
-        [entry.image for entry in entries],
+        [entry.name for entry in entries],
         [entry.group for entry in entries],
         [found.perceptual_hash for found in measured],
         [found.digest for found in measured],
@@ -102,7 +102,7 @@ def check(
         overlap_images=sum(bool(found.overlap) for found in measured),
         overlap_pixels=sum(found.overlap for found in measured),
         empty_masks=tuple(
-            entry.image for entry, found in zip(entries, measured, strict=True) if found.mask_percent == 0
+            entry.name for entry, found in zip(entries, measured, strict=True) if found.mask_percent == 0
         ),
         near_duplicates=pairs,
         near_duplicate_pairs=count,
@@ -190,8 +190,8 @@ def _identical_line(first: Entry, later: Entry, *, for_classes: bool) -> str:
         leak = ""
     if for_classes and first.label != later.label:
         leak += f", and another class ({later.label or 'none'}, not {first.label or 'none'})"
-    name = "" if later.place == later.image else f" {later.image}"
-    return f"{later.place}:{name} has the same pixels as {first.image}{leak}; keep one of the two"
+    name = "" if later.place == later.name else f" {later.name}"
+    return f"{later.place}:{name} has the same pixels as {first.name}{leak}; keep one of the two"
 
 
 def _notes(
@@ -207,7 +207,7 @@ def _notes(
     if not listing.entries:
         return []
     notes = [] if for_classes else _mask_notes(listing, entries, measured)
-    scaled = [entry.image for entry, found in zip(entries, measured, strict=True) if found.was_scaled]
+    scaled = [entry.name for entry, found in zip(entries, measured, strict=True) if found.was_scaled]
     if scaled:
         notes.append(f"{len(scaled)} images deeper than 8 bits, each scaled by its own range: {some(scaled)}")
     notes.extend(_group_notes(listing.entries))
@@ -234,7 +234,7 @@ def _mask_notes(listing: Listing, entries: Sequence[Entry], measured: Sequence[_
     if assumed:
         notes.append(f"{assumed} images labelled normal have no mask file; their masks are taken as empty")
     notes.extend(_structure_notes(listing, entries, measured))
-    full = [entry.image for entry, found in zip(entries, measured, strict=True) if found.mask_percent == 100]
+    full = [entry.name for entry, found in zip(entries, measured, strict=True) if found.mask_percent == 100]
     if full:
         notes.append(f"{len(full)} masks cover the whole image: {some(full)}")
     return notes
@@ -249,7 +249,7 @@ def _structure_notes(listing: Listing, entries: Sequence[Entry], measured: Seque
         for structure, absent in zip(listing.structures, listing.absent(), strict=True)
         if absent
     ]
-    shared = [entry.image for entry, found in zip(entries, measured, strict=True) if found.overlap]
+    shared = [entry.name for entry, found in zip(entries, measured, strict=True) if found.overlap]
     if shared:
         pixels = sum(found.overlap for found in measured)
         notes.append(

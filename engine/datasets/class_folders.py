@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engine.datasets.listing import Entry, Listing, files_of, folders_of
-from engine.images import is_image_name
+from engine.images import is_image_file
 
 LAYOUT = "class folders"
 
@@ -13,7 +13,7 @@ def matches(folder: Path) -> bool:
     below = folders_of(folder)
     if {"images", "masks"} & set(below):
         return False
-    return any(is_image_name(name) for label in below for name in files_of(folder / label))
+    return any(is_image_file(folder / label / name) for label in below for name in files_of(folder / label))
 
 
 def list_images(folder: Path) -> Listing:
@@ -22,7 +22,7 @@ def list_images(folder: Path) -> Listing:
     notes: list[str] = []
     for label in folders_of(folder):
         names = files_of(folder / label)
-        images = [name for name in names if is_image_name(name)]
+        images = [name for name in names if is_image_file(folder / label / name)]
         notes.extend(f"{label}/{name}: not an image, not used" for name in names if name not in set(images))
         if not images:
             notes.append(f"{label}: a folder without images, not used")

@@ -43,13 +43,20 @@ def decode(folder: Path, entry: Entry) -> Decoded:
     problems: list[str] = []
     image = None
     try:
-        image = read_image(folder / entry.image, name=entry.image)
+        image = read_image(folder / entry.image, name=entry.image, frame=entry.frame)
     except DataError as error:
         problems.extend(error.problems)
     parts: dict[int, UInt8[np.ndarray, "height width"]] = {}
     for mask in entry.masks:
         try:
-            part = read_mask(folder / mask.file, name=mask.file)
+            part = read_mask(folder / mask.file, name=mask.file, frame=entry.frame, value=mask.value)
+            # Outlines drawn on the whole frame are cut as the frame is.
+            if (
+                image is not None
+                and image.kept.box
+                and part.shape == (image.kept.source_height, image.kept.source_width)
+            ):
+                part = image.kept.box.cut(part)
             if entry.mask_kind == "outline":
                 part = fill_outline(part, name=mask.file)
         except DataError as error:
@@ -158,7 +165,7 @@ def _size(pixels: np.ndarray) -> str:
 def table_of(listing: Listing, sizes: Sequence[tuple[int, int]]) -> pd.DataFrame:
     """A row per image with what is known of it; `sizes` are height and width in pixels before resizing."""
     entries = listing.entries
-    columns: dict[str, list[str] | list[int] | list[float]] = {"image": [entry.image for entry in entries]}
+    columns: dict[str, list[str] | list[int] | list[float]] = {"image": [entry.name for entry in entries]}
     for column in KNOWN_FIELDS:
         columns[column] = [entry.value(column) for entry in entries]
     columns["source_height"] = [height for height, _ in sizes]

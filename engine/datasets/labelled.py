@@ -55,7 +55,7 @@ def read_labelled(
             digests.add(decoded.digest)
             if sides_are_known and (side := side_of(entry, height, width, crop)):
                 if side > min(height, width):
-                    small[entry.scanner].append((entry.image, min(height, width)))
+                    small[entry.scanner].append((entry.name, min(height, width)))
                 else:
                     pixels = central_square(pixels, side)
             sizes.append((pixels.shape[0], pixels.shape[1]))

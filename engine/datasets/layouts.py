@@ -4,18 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from engine.datasets import busi, class_folders, hc18, manifest
+from engine.datasets import busi, camus, class_folders, hc18, manifest
 from engine.datasets.classes import LABEL, named_by
 from engine.datasets.crops import Crop, crop_problems
+from engine.datasets.file_headers import with_headers
 from engine.datasets.funnel import Step, narrow, steps_of
 from engine.datasets.listing import Listing, files_of, folders_of, keep_usable
 from engine.datasets.structures import MASK, Structure, structures_of
 from engine.errors import DataError
-from engine.images import is_image_name
+from engine.images import is_image_file
 
 EXPECTED = (
     "expected manifest.csv (columns image,mask,label,group,scanner,split), "
     "BUSI's (benign/benign (1).png with benign (1)_mask.png), HC18's (000_HC.png with 000_HC_Annotation.png), "
+    "CAMUS's (patient0001/patient0001_2CH_ED.mhd with patient0001_2CH_ED_gt.mhd), "
     "or a folder of images per class"
 )
 """The layouts that are known, for messages."""
@@ -60,7 +62,7 @@ def _listing(folder: Path, structures: tuple[Structure, ...]) -> tuple[Path, Lis
     """The folder without links and all that it holds."""
     root = _readable_folder(folder)
     try:
-        return root, _list(root, structures)
+        return root, with_headers(_list(root, structures), root)
     except OSError as error:
         name = Path(error.filename or root).name
         raise DataError(f"{root.name}: '{name}' cannot be read ({error.strerror}); allow reading it") from None
@@ -85,6 +87,8 @@ def _readable_folder(folder: Path) -> Path:
 def _list(folder: Path, structures: tuple[Structure, ...]) -> Listing:
     if manifest.matches(folder):
         return manifest.list_images(folder, structures)
+    if camus.matches(folder):
+        return camus.list_images(folder, structures)
     if hc18.matches(folder):
         listing = hc18.list_images(folder)
     elif busi.matches(folder):
@@ -107,12 +111,12 @@ def _unknown_layout(folder: Path) -> str:
     below = folders_of(folder)
     for name in below:
         lower = folder / name
-        if any(layout.matches(lower) for layout in (manifest, hc18, busi)):
+        if any(layout.matches(lower) for layout in (manifest, camus, hc18, busi)):
             return f"{folder.name}: the images lie one folder down; give {folder.name}/{name}"
     if "images" in below:
         return (
             f"{folder.name}: no manifest.csv beside images/; write one with the columns image,mask and a line per image"
         )
-    if any(is_image_name(name) for name in files_of(folder)):
+    if any(is_image_file(folder / name) for name in files_of(folder)):
         return f"{folder.name}: images without masks, classes or manifest.csv; {EXPECTED}"
     return f"{folder.name}: no images found; {EXPECTED}"

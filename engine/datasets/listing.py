@@ -13,7 +13,7 @@ from engine.errors import DataError
 KNOWN_FIELDS = ("label", "group", "scanner", "split")
 """What can be known of an image in every layout; `where` can filter by these and by a manifest's further columns."""
 # What `engine.images` says of a file whose whole format is refused: seldom said of one file alone.
-_FORMAT_PROBLEM = re.compile(r"(?P<file>.+?): (?P<what>a JPEG mask, .+|\S+ files \(\S+\) cannot be read yet; .+)")
+_FORMAT_PROBLEM = re.compile(r"(?P<file>.+?): (?P<what>a JPEG mask, .+|no decoder for .+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,8 @@ class MaskFile:
     """Relative to the folder, with '/'."""
     structure: int = 1
     """Class number of what it outlines, 1 for the first structure."""
+    value: int | None = None
+    """Value of the structure in a file that holds several; None where the file holds one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +52,15 @@ class Entry:
     """Set that the data's authors put it in; "" where they say nothing."""
     spacing_mm: float = float("nan")
     """Side of one pixel of the file in mm; NaN where unknown."""
+    frame: int | None = None
+    """Number of the frame in a file of several, from 0; None where the file has one."""
     further: Mapping[str, str] = field(default_factory=dict)
     """A manifest's further columns, as text."""
+
+    @property
+    def name(self) -> str:
+        """What tables and messages call it: the file, with the frame where it has several."""
+        return self.image if self.frame is None else f"{self.image} frame {self.frame + 1}"
 
     @property
     def is_normal(self) -> bool:
@@ -188,7 +197,7 @@ def keep_usable(listing: Listing, folder: Path) -> Listing:
     """
     problems = list(listing.problems)
     entries: list[Entry] = []
-    first_entry: dict[str, Entry] = {}
+    first_entry: dict[tuple[str, int | None], Entry] = {}
     repeated: list[str] = []
     for entry in listing.entries:
         plain: list[str] = []
@@ -202,21 +211,22 @@ def keep_usable(listing: Listing, folder: Path) -> Listing:
         image, *files = plain
         masks = tuple(replace(mask, file=file) for mask, file in zip(entry.masks, files, strict=True))
         usable = replace(entry, image=image, masks=masks)
-        first = first_entry.setdefault(image, usable)
+        first = first_entry.setdefault((image, entry.frame), usable)
         if first is not usable:
             differing = _differing(first, usable)
             if not differing:
                 repeated.append(entry.place)
                 continue
             problems.append(
-                f"{entry.place}: '{image}' is already named in {first.place} with another {' and '.join(differing)}; "
-                "delete one of the two"
+                f"{entry.place}: '{usable.name}' is already named in {first.place} with another "
+                f"{' and '.join(differing)}; delete one of the two"
             )
             continue
         if image in files:
             problems.append(f"{entry.place}: '{image}' is named as its own mask; name the mask file")
             continue
-        twice = sorted(file for file in set(files) if files.count(file) > 1)
+        named = [(mask.file, mask.value) for mask in masks]
+        twice = sorted(file for file, value in set(named) if named.count((file, value)) > 1)
         if twice:
             problems.append(f"{entry.place}: '{twice[0]}' is the mask of two structures; name a mask file for each")
             continue

@@ -14,7 +14,7 @@ from engine.datasets.dataset import COLUMNS
 from engine.datasets.listing import KNOWN_FIELDS, Entry, Listing, MaskFile, did_you_mean
 from engine.datasets.structures import MASK, Structure
 from engine.errors import DataError
-from engine.images import is_image_name
+from engine.images import is_image_file
 
 MANIFEST = "manifest.csv"
 LAYOUT = "manifest.csv"
@@ -177,7 +177,7 @@ def _unnamed(folder: Path, named: set[str]) -> list[str]:
     below = folder / "images"
     if not below.is_dir():
         return []
-    files = (path for path in below.rglob("*") if is_image_name(path.name) and path.is_file())
+    files = (path for path in below.rglob("*") if path.is_file() and is_image_file(path))
     unnamed = sorted({path.relative_to(folder).as_posix() for path in files} - named)
     if not unnamed:
         return []

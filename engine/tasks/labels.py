@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from engine import augmentation
 from engine.datasets import Dataset
-from engine.evaluation import HeldOut
+from engine.evaluation import HeldOut, on_device
 from engine.models.classifier import Classifier
 from engine.splits import Split
 from engine.strategies import Network
@@ -47,7 +47,7 @@ class Classification:
         self._table, self._classes, self._old_classes = dataset.table, dataset.classes, tuple(old_classes)
         numbers = {name: number for number, name in enumerate(dataset.classes)}
         labels = [numbers[label] for label in dataset.table["label"]]
-        self._images = torch.from_numpy(np.ascontiguousarray(dataset.images)).to(device)
+        self._images = on_device(dataset.images, device)
         self._truth = torch.tensor(labels, device=device)
         self._training = torch.tensor(split.training, device=device, dtype=torch.int64)
         training = self._images[self._training].float()
@@ -136,7 +136,7 @@ class Classification:
         """Accuracy on the start weights' own held-out images, where their classes are the study's."""
         if held_out.labels is None or self._old_classes != self._classes:
             return {}
-        images = torch.from_numpy(np.ascontiguousarray(held_out.images)).to(self._images.device)
+        images = on_device(held_out.images, self._images.device)
         truth = torch.from_numpy(held_out.labels.astype(np.int64)).to(self._images.device)
         logits = torch.cat([self._plain_logits(part) for part in torch.split(images, self._together())])
         return {"kept_accuracy": _right(logits, truth).mean().item()}

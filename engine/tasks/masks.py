@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine import augmentation, evaluation, segmentation
 from engine.datasets import Dataset
-from engine.evaluation import HeldOut
+from engine.evaluation import HeldOut, on_device
 from engine.splits import Split
 from engine.strategies import Network
 from engine.tasks.work import Score
@@ -24,9 +24,7 @@ class Segmentation:
 
     def __init__(self, trial: Trial, network: Network, dataset: Dataset, split: Split, device: torch.device) -> None:
         self._trial, self._network, self._split, self._table = trial, network, split, dataset.table
-        images, masks = (
-            torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (dataset.images, dataset.masks)
-        )
+        images, masks = (on_device(part, device) for part in (dataset.images, dataset.masks))
         self._images, self._truths = images, segmentation.one_mask_each(masks, trial.classes)
         self._training = torch.tensor(split.training, device=device)
         self._validation = torch.tensor(split.validation, device=device)
