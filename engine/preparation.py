@@ -101,7 +101,7 @@ class KnownRates:
         self._found: dict[str, float] = {}
         if self._search:
             attempts = store.attempts(study.name)
-            closed = attempts[attempts["state"].isin(CLOSED)]
+            closed = attempts[attempts["state"].isin((*CLOSED, "stopped_early"))]
             measure = "validation_accuracy" if planning.task(study) == "classification" else "validation_dice"
             self._found = dict(zip(closed["id"], closed[measure].astype(float).fillna(0.0), strict=True))
 

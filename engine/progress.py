@@ -1,7 +1,7 @@
 """What a run is doing now: counted, timed, and told to whoever listens. Pure but for its clock."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -23,6 +23,16 @@ class Progress:
     trials: int = 0
     closed: int = 0
     failed: int = 0
+    cancelled: int = 0
+    """Stopped by hand."""
+    stopped_early: int = 0
+    """Ended by a scheduler."""
+    at_once: int = 0
+    """Trials at once at most; 0 before that is known."""
+    room: int = 0
+    """Trials at once that this machine has room for."""
+    caveats: tuple[str, ...] = ()
+    """What must be said beside the results of this search."""
     error: str = ""
     running: dict[str, dict[str, Any]] = field(default_factory=dict)
     _began: float | None = None
@@ -35,17 +45,36 @@ class Progress:
         self.fraction, self.phase = fraction, phase
         self.tell()
 
-    def begin(self, trials: list[Trial], closed: set[str], total: int | None = None) -> None:
-        """The study has `trials`, of which those in `closed` need not run; `total` where more will be chosen later."""
+    def begin(
+        self,
+        trials: list[Trial],
+        closed: Set[str],
+        total: int | None = None,
+        *,
+        cancelled: Set[str] = frozenset(),
+        stopped_early: Set[str] = frozenset(),
+    ) -> None:
+        """The study has `trials`, of which those in `closed` need not run; `total` where more will be chosen later.
+
+        Those that were stopped by hand (`cancelled`) or by a scheduler do not run either.
+        """
         self.state, self.phase, self.fraction = "running", "starting workers", 0.0
         self.trials, self.closed = len(trials) if total is None else total, len(closed)
+        self.cancelled, self.stopped_early = len(cancelled), len(stopped_early)
         self._trials_began = self.clock()
-        self._work = {trial.id: expected_work(trial) for trial in trials if trial.id not in closed}
+        done = closed | cancelled | stopped_early
+        self._work = {trial.id: expected_work(trial) for trial in trials if trial.id not in done}
         self.tell()
 
     def more(self, trials: list[Trial]) -> None:
         """These trials of the total are known now."""
         self._work |= {trial.id: expected_work(trial) for trial in trials}
+        self.tell()
+
+    def again(self, trial: Trial, state: str) -> None:
+        """`trial`, which ended in `state`, shall run once more."""
+        self._count(state, -1)
+        self._work[trial.id] = expected_work(trial)
         self.tell()
 
     def epoch(self, trial: Trial, epoch: int, validation: float | None) -> None:
@@ -68,11 +97,18 @@ class Progress:
         """`trial` ended in `state`."""
         self.running.pop(trial.id, None)
         self._work_done += self._work.pop(trial.id, 0.0)
-        if state in CLOSED:
-            self.closed += 1
-        else:
-            self.failed += 1
+        self._count(state, 1)
         self.tell()
+
+    def _count(self, state: str, number: int) -> None:
+        if state in CLOSED:
+            self.closed += number
+        elif state == "cancelled":
+            self.cancelled += number
+        elif state == "stopped_early":
+            self.stopped_early += number
+        else:
+            self.failed += number
 
     def finish(self, state: RunState, error: str = "") -> None:
         """The run is over."""
@@ -103,6 +139,11 @@ class Progress:
                 "trials": self.trials,
                 "closed": self.closed,
                 "failed": self.failed,
+                "cancelled": self.cancelled,
+                "stopped_early": self.stopped_early,
+                "at_once": self.at_once,
+                "room": self.room,
+                "caveats": list(self.caveats),
                 "running": list(self.running.values()),
                 "seconds": now - self._began,
                 "eta_seconds": self.eta_seconds() if self.state == "running" else None,

@@ -5,16 +5,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import zip_longest
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from engine.architectures import STRATEGIES, Strategy, parse_strategy
+from engine.combinations import caveats, drawn
 from engine.datasets import Dataset
 from engine.errors import DataError
 from engine.hardware import Machine, Share
-from engine.splits import batches_per_epoch, table1
+from engine.splits import batches_per_epoch, full_pool_percent, table1
 from engine.study_settings import Study, start_name
 from engine.trial import AS_PRETRAINED, Task, Trial
 
@@ -179,6 +181,7 @@ def plan(
                         [replace(trial, learning_rate=rate * scale) for rate in any_rates(trial)] for trial in cell
                     ]
                     trials += [trial for rates_of_fold in zip_longest(*by_fold) for trial in rates_of_fold if trial]
+    trials = drawn(study, trials)
     return trials + _as_pretrained(study, dataset, starts, trials)
 
 
@@ -280,18 +283,45 @@ def split_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:
     Columns as `engine.splits.table1`. Raises DataError where the data are too few.
     """
     by = split_by(study, dataset)
-    return table1(
-        len(dataset.images),
-        dataset.groups_for_splits(by),
-        by=by,
-        given=list(dataset.table["split"]),
-        validation=study.split.validation,
-        labels=list(dataset.table["label"]) if task(study) == "classification" else None,
-        of=study.folds.of,
-        fractions=study.fractions,
-        seed=study.split.seed,
-        folds=study.folds.run,
-    )
+
+    def sizes(fractions: Sequence[float]) -> pd.DataFrame:
+        return table1(
+            len(dataset.images),
+            dataset.groups_for_splits(by),
+            by=by,
+            given=list(dataset.table["split"]),
+            validation=study.split.validation,
+            labels=list(dataset.table["label"]) if task(study) == "classification" else None,
+            of=study.folds.of,
+            fractions=fractions,
+            seed=study.split.seed,
+            folds=study.folds.run,
+        )
+
+    if by == "group":
+        least = min(100 * 2 / len(dataset.images), full_pool_percent(study.folds.of))
+        pools = {fraction: sizes([max(float(fraction), least)]) for fraction in study.fractions}
+        _require_whole_groups(pools, len(dataset.images))
+    return sizes(study.fractions)
+
+
+def _require_whole_groups(pools: Mapping[float, pd.DataFrame], images: int) -> None:
+    """Raises DataError where no group is as small as a fraction asks, so that its number would say another thing.
+
+    A pool may be up to twice as large as asked for: a smaller part of a group would be nearer to none than to one.
+    """
+    problems = []
+    for fraction, sizes in pools.items():
+        wanted = int(fraction * images / 100 + 0.5)
+        pool = int((sizes["training"] + sizes["validation"]).max())
+        if pool > 2 * wanted:
+            enough = ceil(100 * 100 * pool / images) / 100
+            problems.append(
+                f"fractions: {fraction:g} % of {images} images is {wanted}, and the smallest pool of whole groups "
+                f"has {pool}; take {enough:g} % at least, or write 'split: {{by: image}}'"
+            )
+    if problems:
+        raise DataError(problems)
 
 
 def facts(
@@ -334,6 +364,7 @@ def facts(
         "start_weights": [dict(start) for start in start_weights],
         "reference": study.reference,
         "margin": study.margin,
+        "search": {**asdict(study.search), "caveats": caveats(study)},
         "parameters": {name: dict(counts) for name, counts in (parameters or {}).items()},
         "versions": dict(versions or {}),
         "machine": asdict(machine),

@@ -133,6 +133,26 @@ class RateSearch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """Which combinations of strategy, fraction, start weights, rate and seed run, and whether poor ones run on."""
+
+    kind: Literal["grid", "random"] = "grid"
+    """`grid` runs every combination, `random` draws `draws` of them when planning, each with all its folds. Learning
+    rates in a range, by chance or by Optuna: `rate_search`."""
+    draws: int | None = None
+    """Combinations that `random` draws; more draws later keep the earlier ones."""
+    seed: int = 0
+    """Seed of the drawing."""
+    scheduler: Literal["fifo", "asha", "median"] = "fifo"
+    """`fifo` trains every trial to its end; `asha` and `median` (median stopping) end those that are behind others of
+    the same fraction and fold on validation images. What they end is no part of Table II."""
+    grace: int = 10
+    """Epochs that `asha` and `median` leave every trial."""
+    reduction: int = 3
+    """Of this many trials `asha` lets one go on from each of its marks."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoldSettings:
     """Cross-validation folds."""
 
@@ -253,6 +273,8 @@ class Study:
     """Adam's learning rates to try."""
     rate_search: RateSearch | None = None
     """Search further learning rates in a range."""
+    search: SearchSettings = field(default_factory=SearchSettings)
+    """Which combinations run, and whether poor ones run to their end."""
     folds: FoldSettings = field(default_factory=FoldSettings)
     """Cross-validation folds."""
     seeds: tuple[int, ...] = (0,)

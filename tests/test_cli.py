@@ -219,7 +219,7 @@ def test_a_dry_run_shows_the_trials_and_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_commands_in_the_readme_exist(tmp_path: Path) -> None:
-    known = {"strategies", "check", "run", "results", "table", "report", "health", "serve"}
+    known = {"strategies", "check", "run", "results", "table", "report", "health", "serve", "watch", "studies"}
     text = (ROOT / "README.md").read_text()
     used = set(re.findall(r"whichlayers ([a-z]+)\b", " ".join(re.findall(r"`[^`]+`|```.*?```", text, flags=re.S))))
     assert used, "the README shows no command"

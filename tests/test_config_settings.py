@@ -25,7 +25,7 @@ def settings_classes(settings: type = Study) -> list[type]:
 
 def test_every_setting_has_a_description() -> None:
     classes = settings_classes()
-    assert len(classes) == 11
+    assert len(classes) == 12
     for section in classes:
         described = config.describe(section)
         assert [field.name for field in described] == [field.name for field in fields(section)]  # type: ignore[arg-type]

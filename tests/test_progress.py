@@ -29,5 +29,20 @@ def test_counts_and_eta_follow_the_trials() -> None:
     assert (said[-1]["state"], said[-1]["eta_seconds"], said[-1]["running"]) == ("finished", None, [])
 
 
+def test_trials_that_are_stopped_and_taken_in_again_are_counted_apart() -> None:
+    said: list[dict[str, Any]] = []
+    progress = Progress(listen=lambda told: said.append(dict(told)), clock=lambda: 1.0, caveats=("mind",))
+    trials = [trial(fold=fold) for fold in range(5)]
+    progress.begin(trials, {trials[0].id}, cancelled={trials[1].id}, stopped_early={trials[2].id})
+    progress.end(trials[3], "cancelled")
+    progress.end(trials[4], "stopped_early")
+    assert [said[-1][key] for key in ("closed", "failed", "cancelled", "stopped_early")] == [1, 0, 2, 2]
+    assert said[-1]["caveats"] == ["mind"]
+    progress.again(trials[1], "cancelled")
+    assert said[-1]["cancelled"] == 1
+    progress.end(trials[1], "completed")
+    assert (said[-1]["closed"], said[-1]["trials"]) == (2, 5)
+
+
 def test_the_last_blocks_are_expected_to_be_cheaper() -> None:
     assert expected_work(trial("block 9")) < expected_work(trial("expanding")) < expected_work(trial("whole network"))

@@ -16,8 +16,14 @@ from safetensors.torch import save
 
 from engine import search
 from engine.errors import DataError, StoreError, WeightsError
+from engine.hardware import share, this_machine
 from engine.pretraining import load_start_weights
 from engine.progress import Progress
+from engine.search.endings import trial_of
+from engine.search.following import Follower
+from engine.search.own_ray import own_ray
+from engine.search.running import tune_trials
+from engine.search.worker import start_tensors
 from engine.store import Lease, Store
 from engine.strategies import hash_of_tensors
 from engine.study_settings import (
@@ -25,6 +31,7 @@ from engine.study_settings import (
     FoldSettings,
     ModelSettings,
     RateSearch,
+    ResourceSettings,
     StartSettings,
     Study,
     TrainingSettings,
@@ -32,7 +39,11 @@ from engine.study_settings import (
 from engine.trial import Trial
 from tests.made import attempt, discs
 
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]  # Ray's own warnings are not ours to fix
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.timeout(900),  # a busy machine takes minutes to start Ray
+    pytest.mark.filterwarnings("default"),  # Ray's own warnings are not ours to fix
+]
 
 STUDY = Study(
     name="small",
@@ -57,6 +68,14 @@ training: {max_epochs: 40, batches_per_epoch: 10, patience: 40}
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def shared_ray() -> Iterator[None]:
+    """One Ray for all runs of this file that are no processes of their own."""
+    portion = share(this_machine(), ResourceSettings(gpu=0.0), STUDY.model)
+    with own_ray(portion, portion.at_once):
+        yield
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of data and start weights that the tests of this file share."""
@@ -69,7 +88,13 @@ def test_a_study_runs_once_and_extends_by_what_is_missing(
     store, told = Store.at(tmp_path), list[dict[str, Any]]()
     monkeypatch.chdir(cache.parent)  # workers have other working directories: a relative cache must still be found
     counts = search.run(STUDY, store, Path(cache.name), lambda progress: told.append(dict(progress)))
-    assert counts == {"trials": 6, "closed": 6, "failed": 0}  # one test of the start weights in each of two folds
+    assert counts == {
+        "trials": 6,
+        "closed": 6,
+        "failed": 0,
+        "cancelled": 0,
+        "stopped_early": 0,
+    }  # one test of the start weights in each of two folds
     assert {row["state"] for row in told} == {"preparing", "running", "finished"}
     assert max(len(row["running"]) for row in told) >= 1
     first = store.attempts("small")
@@ -84,12 +109,23 @@ def test_a_study_runs_once_and_extends_by_what_is_missing(
     assert not any(row["running"] for row in told)
     assert len(store.attempts("small")) == 6
 
-    wider = replace(STUDY, strategies=("whole network", "block 9", "from scratch"))
-    assert search.run(wider, store, cache)["closed"] == 8
+    wider = replace(
+        STUDY,
+        strategies=("whole network", "block 9", "from scratch"),
+        fractions=(80.0, 40.0),
+        learning_rates=(1e-4, 1e-3),
+        folds=FoldSettings(of=5, run=(0, 1, 2)),
+        seeds=(0, 1),
+        training=replace(STUDY.training, max_epochs=2),
+    )
+    every = 3 * 2 * 2 * 3 * 2 + 3
+    assert search.run(wider, store, cache)["closed"] == every
     after = store.attempts("small")
-    assert len(after) == 8
+    assert len(after) == every  # nothing ran twice
     assert set(first["id"]) < set(after["id"])
-    assert set(after.loc[~after["id"].isin(first["id"]), "strategy"]) == {"from scratch"}
+    assert set(after["number"]) == {1}
+    kept = after[after["id"].isin(first["id"])].set_index("id")
+    assert (kept["started"] == first.set_index("id")["started"].reindex(kept.index)).all()
 
 
 def test_a_trial_that_crashes_is_stored_with_its_traceback_tried_again_and_does_not_stop_the_study(
@@ -102,8 +138,10 @@ def test_a_trial_that_crashes_is_stored_with_its_traceback_tried_again_and_does_
     progress = Progress(listen=lambda _: None)
     progress.begin(trials, set())
     work = {"root": str(tmp_path), "study": "s", "cache": str(cache), "held_out": {}}
-    with search._ray(ready.portion):  # the store does not hold the start weights
-        search._tune(trials, work, ready.portion, store, "s", progress)
+    follower = Follower(store, "s", progress, 2, 2)
+    follower.open(trials, {})
+    with own_ray(ready.portion, 2) as folder:  # the store does not hold the start weights
+        tune_trials(trials, work, ready.portion, study, follower, folder)
     attempts = store.attempts("s")
     crashed = attempts[attempts["strategy"] == "block 9"]
     assert sorted(crashed["number"]) == [1, 1, 2, 2]
@@ -150,9 +188,9 @@ def test_start_weights_of_earlier_trials_come_before_newly_made_ones(tmp_path: P
 
 def test_start_weights_in_the_store_are_held_to_their_hash(tmp_path: Path, cache: Path) -> None:
     (made,) = search.prepare(STUDY, Store.at(tmp_path), cache, lambda *_: None).starts.values()
-    search._start_tensors(str(made.path), made.sha256)
+    start_tensors(str(made.path), made.sha256)
     with pytest.raises(WeightsError, match="not the start weights"):
-        search._start_tensors(str(made.path), "0" * 64)
+        start_tensors(str(made.path), "0" * 64)
 
 
 def test_pre_training_on_the_studys_own_images_is_refused(tmp_path: Path, cache: Path) -> None:
@@ -181,7 +219,7 @@ def test_a_search_of_rates_asks_for_the_next_one_where_the_last_is_known(tmp_pat
     )
     store, told = Store.at(tmp_path), list[dict[str, Any]]()
     counts = search.run(study, store, cache, lambda progress: told.append(dict(progress)))
-    assert counts == {"trials": 8, "closed": 8, "failed": 0}
+    assert counts == {"trials": 8, "closed": 8, "failed": 0, "cancelled": 0, "stopped_early": 0}
     assert {row["trials"] for row in told if row["state"] == "running"} == {8}
     plan = store.plan("rates")
     by_fold = plan[plan["fraction"] > 0].groupby("fold")["learning_rate"]
@@ -218,8 +256,8 @@ def start(folder: Path, cache: Path) -> "subprocess.Popen[str]":
 
 
 def wait_for_attempts(store: Store, number: int, process: "subprocess.Popen[str]") -> None:
-    """Until `number` attempts are stored; fails when the process ends before or after three minutes."""
-    deadline = time.monotonic() + 180
+    """Until `number` attempts are stored; fails when the process ends before, or after ten minutes."""
+    deadline = time.monotonic() + 600
     while "small" not in store.studies() or len(store.attempts("small")) < number:
         assert process.poll() is None, f"the run ended early with {process.returncode}"
         assert time.monotonic() < deadline, "no attempt was stored in time"
@@ -232,18 +270,24 @@ def test_kill_9_of_the_driver_loses_nothing_and_the_next_run_goes_on(
     store = Store.at(tmp_path / "results")
     wait_for_attempts(store, 3, driver)
     stored = set(store.attempts("small")["id"])
+    children = psutil.Process(driver.pid).children(recursive=True)
+    assert len(children) > 3  # Ray's daemons and our workers
+    (folder,) = folders_of(driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert not store.progress("small")["alive"]
     deadline = time.monotonic() + 60
-    while any("ImplicitFunc" in line for line in command_lines()) and time.monotonic() < deadline:
-        time.sleep(0.2)  # workers notice that their driver is gone
+    while (left := [line(child) for child in children if line(child)]) and time.monotonic() < deadline:
+        time.sleep(0.5)  # a process that is over has no command line, whether somebody asked for its end or not
+    assert left == []
     before = store.attempts("small")
     assert stored <= set(before["id"])
     assert 3 <= len(before) < 15
 
     second = start(tmp_path, cache)
     wait_for_attempts(store, len(before) + 2, second)
+    assert not folder.exists()  # nor is anything of it left in the temporary folder
+    (folder,) = folders_of(second)
     second.send_signal(signal.SIGINT)  # and Ctrl-C stops it cleanly
     assert second.wait(60) == 130
     assert store.progress("small")["state"] == "stopped"
@@ -254,6 +298,18 @@ def test_kill_9_of_the_driver_loses_nothing_and_the_next_run_goes_on(
     assert set(after["state"]) == {"completed"}
     with Lease(store.files, "small"):
         pass  # nobody holds it any more
+    assert not folder.exists()
+
+
+def folders_of(driver: "subprocess.Popen[str]") -> set[Path]:
+    """The temporary folders of a run, by what its Ray was told."""
+    told = [
+        part
+        for child in psutil.Process(driver.pid).children()
+        for part in line(child)
+        if part.startswith("--session-dir=")
+    ]
+    return {Path(part.split("=", 1)[1]).parent for part in told}
 
 
 def test_a_worker_that_is_killed_is_recorded_and_its_trial_is_tried_again(
@@ -268,7 +324,7 @@ def test_a_worker_that_is_killed_is_recorded_and_its_trial_is_tried_again(
     ]
     assert workers
     workers[0].kill()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (store.attempts("small")["state"] == "error").any():
         assert time.monotonic() < deadline, "the dead worker's attempt was not recorded"
         time.sleep(0.2)
@@ -292,15 +348,10 @@ def line(process: psutil.Process) -> list[str]:
         return []
 
 
-def command_lines() -> list[str]:
-    """Command lines of all processes."""
-    return [" ".join(line(process)) for process in psutil.process_iter()]
-
-
 def test_a_trial_survives_the_way_to_a_worker() -> None:
     from dataclasses import asdict
 
     from tests.made import trial
 
     first: Trial = trial("blocks 1,9", start_weights=None)
-    assert search.trial_of({**asdict(first), "units": list(first.units)}) == first
+    assert trial_of({**asdict(first), "units": list(first.units)}) == first

@@ -18,9 +18,11 @@ from rich.console import Console
 
 from engine.architectures import CLASSIFIERS, UNITS, default_classes, default_width, strategy_table
 from engine.errors import DataError, StoreError, StudyFileError, WhichLayersError
+from whichlayers.keeping import archive, delete, export, import_study, rename, studies, unarchive
 from whichlayers.looking import report, results, table
 from whichlayers.options import CacheFolder, Host, Port, Prefix, StoreFolder
 from whichlayers.server_process import dashboard_beside, end_with_input
+from whichlayers.steering import retry, skip, stop, trials, watch, workers
 from whichlayers.steps import StepsInOrder, conditions, steps_in_order
 
 if TYPE_CHECKING:
@@ -118,7 +120,11 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the study; takes the place of the study file's.")] = None,
     store: StoreFolder = "results",
     cache: CacheFolder = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials and their number; run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the trials, and what they will take here; run nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, for programs.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait where another run of the study is at work.")] = False,
     serve_too: Annotated[
         bool, typer.Option("--serve", help="Open the dashboard at once and keep it afterwards.")
     ] = False,
@@ -128,14 +134,20 @@ def run(
     begun = time.monotonic()
     study, kept = _study(study_file, data, name), _cache(cache)
     _check_writable(kept, "--cache", DataError)
+    if as_json and not dry_run:
+        raise typer.BadParameter("only a plan can be shown so; add --dry-run", param_hint="--json")
     if dry_run:
-        _show_plan(study, kept, store)
+        from whichlayers.planning import show_plan
+
+        show_plan(study, kept, store, as_json=as_json)
         return
     if "://" not in store:
         _check_writable(Path(store), "--store", StoreError)
     with ExitStack() as stack:
         server = stack.enter_context(dashboard_beside(store, kept, port)) if serve_too else None
         try:
+            if wait:
+                _wait_for_others(study.name, store)
             failed = _run(study, store, kept, begun)
         except KeyboardInterrupt:
             typer.echo("Stopped. What was finished is stored; the same command goes on from there.", err=True)
@@ -150,6 +162,11 @@ def run(
 
 for _command in (results, table, report):
     app.command()(_command)
+_STEERING: tuple[Callable[..., None], ...] = (watch, stop, skip, retry, workers, trials)
+_KEEPING: tuple[Callable[..., None], ...] = (studies, rename, archive, unarchive, delete, export)
+for _other in _STEERING + _KEEPING:
+    app.command()(_other)
+app.command(name="import")(import_study)
 
 
 @app.command()
@@ -248,62 +265,49 @@ def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
 def _run(study: "Study", store: str, cache: Path, begun: float) -> int:
     """Runs the study and prints its answer; gives the number of trials that crashed."""
     from dashboard.figures.answer import duration
+    from engine.combinations import caveats
     from engine.search import run as search
     from engine.store import Store
     from whichlayers.progress import show_progress
     from whichlayers.report import print_report
 
+    for caveat in caveats(study):
+        typer.echo(caveat, err=True)
     results = Store.at(store)
     with show_progress(study.name) as listen:
-        counts = search(study, results, cache, listen)
+        done = search(study, results, cache, listen)
     seconds = time.monotonic() - begun
     print_report(results, study.name, Console())
     serve_it = "whichlayers serve" + ("" if store == "results" else f" --store {store}")
-    failed = counts["failed"]
+    failed = done["failed"]
+    stopped = "".join(
+        f"{done[key]} {word}, "
+        for key, word in (("cancelled", "stopped by hand"), ("stopped_early", "stopped early"))
+        if done.get(key)
+    )
     typer.echo(
-        f"{counts['closed']} of {counts['trials']} trials done, {failed} failed, "
+        f"{done['closed']} of {done['trials']} trials done, {failed} failed, {stopped}"
         f"in {duration(seconds)}. Look at them: {serve_it}"
     )
     if failed:
         typer.echo(
-            f"{failed} of {counts['trials']} trials crashed: tracebacks stand under 'Crashed attempts' in {serve_it}; "
+            f"{failed} of {done['trials']} trials crashed: tracebacks stand under 'Crashed attempts' in {serve_it}; "
             "the same command tries them again.",
             err=True,
         )
     return failed
 
 
-def _show_plan(study: "Study", cache: Path, store: str) -> None:
-    """Print how many trials a study has and how many of them are done, without start weights, which take a while.
+def _wait_for_others(study: str, store: str) -> None:
+    """Returns once no other run of the study is at work."""
+    from engine.store import Store
 
-    Raises what a run would: data that are too few, or a name that holds results under other settings.
-    """
-    from engine import study as planning
-    from engine.preparation import preview
-    from engine.store import Store, closed_ids
-
-    results = Store.at(store)
-    dataset, portion, trials = preview(study, results, cache)
-    done = len(closed_ids(results.attempts(study.name)) & {trial.id for trial in trials})
-    tuned = [trial for trial in trials if trial.units]
-    axes = {
-        "strategies": len({trial.strategy for trial in tuned}),
-        "fractions": len(study.fractions),
-        "start weights": len(study.start_weights),
-        "learning rates": study.rate_search.draws if study.rate_search else len(study.learning_rates),
-        "folds": len(study.folds.run),
-        "seeds": len(study.seeds),
-    }
-    product = " x ".join(f"{count} {axis}" for axis, count in axes.items())
-    if len(study.start_weights) > 1 and any(not trial.start for trial in tuned):
-        product += ", where what begins at random is trained once"
-    as_they_are = len(trials) - len(tuned)
-    product += f", and {as_they_are} tests of the start weights as they are" if as_they_are else ""
-    typer.echo(f"{study.name}: {dataset.provenance}")
-    total = planning.trials_in_all(study, trials)
-    typer.echo(f"{total} trials: {product}" + (f"; {done} of them done" if done else ""))
-    typer.echo(f"{portion.at_once} at once on {portion.device}, {portion.precision}")
-    typer.echo(planning.split_sizes(study, dataset).to_string(index=False))
+    kept, told = Store.at(store), False
+    while kept.progress(study)["alive"]:
+        if not told:
+            typer.echo(f"{study}: another run is at work; this one waits for it", err=True)
+        told = True
+        time.sleep(1.0)
 
 
 def _cache(folder: Path | None) -> Path:

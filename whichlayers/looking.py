@@ -152,11 +152,6 @@ def report(
 
         _write(output or Path(f"{study}-table2.tex"), latex_table(found, published_rows(found)))
         return
-    if found.main.task == "classification":
-        raise StoreError(
-            f"{study}: the report as a page tells of masks, and this study is of classes; write its tables with --csv "
-            "or --latex, and see its pages with whichlayers serve"
-        )
     from dashboard.report.page import report_page
     from dashboard.report.pictures import strips
 

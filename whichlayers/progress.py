@@ -27,16 +27,26 @@ def _draw(bar: Progress, task: TaskID, study: str, progress: Mapping[str, Any]) 
     if progress["state"] == "preparing":
         bar.update(task, description=f"{study}: {progress['phase']}", total=1.0, completed=progress["fraction"])
         return
-    failed = f", {progress['failed']} failed" if progress["failed"] else ""
     eta = progress["eta_seconds"]
     bar.update(
         task,
         description=f"{study}: {_now(progress)}",
         total=max(progress["trials"], 1),
         completed=progress["closed"],
-        count=f"{progress['closed']}/{progress['trials']} trials{failed}",
+        count=counts(progress),
         left=_left(eta),
     )
+
+
+def counts(progress: Mapping[str, Any]) -> str:
+    """`12/40 trials, 1 failed` of what a run says."""
+    return f"{progress.get('closed', 0)}/{progress.get('trials', 0)} trials{_besides(progress)}"
+
+
+def _besides(progress: Mapping[str, Any]) -> str:
+    """`, 1 failed, 2 stopped by hand`: what became of trials that are not done."""
+    words = {"failed": "failed", "cancelled": "stopped by hand", "stopped_early": "stopped early"}
+    return "".join(f", {progress[key]} {word}" for key, word in words.items() if progress.get(key))
 
 
 def _left(eta_seconds: float | None) -> str:
@@ -59,9 +69,7 @@ def _lines(study: str, console: Console) -> Callable[[Mapping[str, Any]], None]:
         if progress["state"] == "preparing":
             line = f"{study}: {progress['phase'].split(':')[0]}, {int(progress['fraction'] * 10) * 10} %"
         else:
-            failed = f", {progress['failed']} failed" if progress["failed"] else ""
-            counts = f", {progress['closed']}/{progress['trials']} trials{failed}" if progress["trials"] else ""
-            line = f"{study}: {progress['state']}{counts}"
+            line = f"{study}: {progress['state']}" + (f", {counts(progress)}" if progress["trials"] else "")
         if line != said["line"]:
             eta = progress["eta_seconds"]
             console.print(line + (f", {_left(eta)}" if _left(eta) else ""), highlight=False)

@@ -197,7 +197,8 @@ def _print_differences(findings: Findings, console: Console) -> Iterator[str]:
                 continue
             found = differences(row, first, second)
             if found is None:
-                yield f"{place}: {first} minus {second}: no test image with a structure that both were measured on"
+                which = "with a structure " if findings.main.task == "segmentation" else ""
+                yield f"{place}: {first} minus {second}: no test image {which}that both were measured on"
                 continue
             by_fold, over_all = found
             folds = ", ".join(f"fold {one.fold}: {one.mean_difference:+.3f}" for one in each(by_fold))

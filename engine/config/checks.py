@@ -187,6 +187,7 @@ def _axes(study: Study) -> Iterator[Mistake]:
                 text=f"'learning_rates' has {rate:g}; expected a number above 0, such as 1e-4",
             )
     yield from _rate_search(study)
+    yield from _search(study)
     yield from unique(("seeds",), study.seeds)
     for place, seed in enumerate(study.seeds):
         yield from non_negative_seed(("seeds", place), seed)
@@ -210,6 +211,33 @@ def _rate_search(study: Study) -> Iterator[Mistake]:
             needs=(("learning_rates",),),
         )
     yield from non_negative_seed(("rate_search", "seed"), search.seed)
+
+
+def _search(study: Study) -> Iterator[Mistake]:
+    search, training = study.search, study.training
+    if search.kind == "random" and search.draws is None:
+        yield Mistake(
+            key=("search", "draws"),
+            text="'search.kind' is 'random', but not how many; add 'draws', such as 'draws: 20'",
+        )
+    if search.draws is not None:
+        yield from at_least(("search", "draws"), search.draws, 1)
+        if search.kind == "grid":
+            yield Mistake(
+                key=("search", "draws"),
+                text="'search.draws' has no use while 'search.kind' is 'grid'; remove it, or write 'kind: random'",
+                needs=(("search", "kind"),),
+            )
+    yield from non_negative_seed(("search", "seed"), search.seed)
+    yield from between(("search", "grace"), search.grace, 1, 200)
+    yield from between(("search", "reduction"), search.reduction, 2, 10)
+    if search.scheduler != "fifo" and (study.split.validation == 0 or training.iterations is not None):
+        yield Mistake(
+            key=("search", "scheduler"),
+            text=f"'search.scheduler' is '{search.scheduler}', which compares trials on validation images, and "
+            "this study trains for fixed iterations; write 'scheduler: fifo'",
+            needs=(("split", "validation"), ("training", "iterations")),
+        )
 
 
 def _strategies(study: Study) -> Iterator[Mistake]:
@@ -252,7 +280,8 @@ def _as_list(text: str, study: Study) -> str | None:
 def _folds(study: Study) -> Iterator[Mistake]:
     of, run = study.folds.of, study.folds.run
     yield from between(("folds", "of"), of, 1 if study.split.by == "given" else 2, 1000)
-    yield from unique(("folds", "run"), run)
+    if of > 0:  # else there are none to name
+        yield from unique(("folds", "run"), run)
     for place, fold in enumerate(run):
         if not 0 <= fold < of:
             yield Mistake(

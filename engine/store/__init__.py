@@ -8,6 +8,8 @@
                weights/*.safetensors trained tensors per trial, start weights once
                damaged/*             files that could not be read, put aside by the next run
                progress.json         what a run is doing now
+               requests/*.json       what people ask of a run (`engine.steering`)
+               archived              only there where the study was archived: since when
 <root>/.leases/<study>.json          keeps two runs of a study apart
 """
 
@@ -15,6 +17,9 @@ from engine.store.files import Entry, Files
 from engine.store.lease import Lease, is_running
 from engine.store.rows import Rows
 from engine.store.schema import FLAT
-from engine.store.store import SEGMENT, Known, Store, closed_ids, latest
+from engine.store.store import ARCHIVED, SEGMENT, Known, Store, closed_ids, latest
 
-__all__ = ["FLAT", "SEGMENT", "Entry", "Files", "Known", "Lease", "Rows", "Store", "closed_ids", "is_running", "latest"]
+__all__ = [
+    "ARCHIVED", "FLAT", "SEGMENT", "Entry", "Files", "Known", "Lease", "Rows", "Store", "closed_ids", "is_running",
+    "latest",
+]  # fmt: skip

@@ -69,7 +69,8 @@ class Lease:
                     return
         raise StoreError(
             f"study '{self._study}' is being run by {_holder(self._path)}; "
-            "wait for it, stop it with Ctrl-C, or give this run another --name"
+            f"wait for it with --wait, look on with whichlayers watch {self._study}, end it with whichlayers stop "
+            f"{self._study}, or give this run another --name"
         )
 
 

@@ -35,6 +35,8 @@ from engine.trial import CLOSED, Attempt, TestImage, Trial
 
 SEGMENT = 500
 """Loose attempts that are worth a segment: opening one file costs about as much as reading many rows."""
+ARCHIVED = "archived"
+"""File that tells that a study was archived; it says since when."""
 TRIES = 20
 """Listings that a reader takes while a compaction takes files away; each time only new files are read."""
 
@@ -63,10 +65,20 @@ class Store:
 
     # Studies
 
-    def studies(self) -> list[str]:
-        """Names of the studies that were begun, sorted."""
-        folders = [name for name, is_folder in self.files.names() if is_folder]
-        return [name for name in folders if ("study.yaml", False) in self.files.names(name)]
+    def studies(self, *, archived: bool = False) -> list[str]:
+        """Names of the studies that were begun, sorted: those at hand, or those that were archived."""
+        found = [
+            (name, {file for file, _ in self.files.names(name)}) for name, is_folder in self.files.names() if is_folder
+        ]
+        return [name for name, files in found if "study.yaml" in files and (ARCHIVED in files) == archived]
+
+    def has_study(self, study: str) -> bool:
+        """Whether a study of this name was begun, archived or not."""
+        return ("study.yaml", False) in self.files.names(study)
+
+    def is_archived(self, study: str) -> bool:
+        """Whether the study was archived: kept, but listed nowhere and not run."""
+        return (ARCHIVED, False) in self.files.names(study)
 
     def begin(self, study: str, text: str) -> None:
         """Keep the study file as it was resolved: from here on the study is listed."""
