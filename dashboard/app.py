@@ -6,7 +6,7 @@ from PIL import Image
 from streamlit.navigation.page import StreamlitPage
 
 from dashboard import data
-from dashboard.pages import PAGES, fits, why_not
+from dashboard.pages import PAGES, TO_OPEN, fits, why_not
 from dashboard.views import (
     accuracy,
     agreement,
@@ -17,6 +17,7 @@ from dashboard.views import (
     embedding_map,
     features,
     images,
+    launch,
     layer_by_layer,
     live,
     masks,
@@ -25,13 +26,18 @@ from dashboard.views import (
     quality,
     reader_study,
     results,
+    running,
     strategies,
+    studies,
 )
 from dashboard.views.choice import select
 from engine.errors import WhichLayersError
 from engine.trial import Task
 
 VIEWS = {
+    "launch": launch.page,
+    "running": running.page,
+    "studies": studies.page,
     "results": results.page,
     "accuracy": accuracy.page,
     "comparisons": comparisons.page,
@@ -95,6 +101,8 @@ def task_of(study: str | None) -> Task | None:
 st.set_page_config("WhichLayers", page_icon=Image.fromarray(ICON), layout="wide")
 st.html(STYLE)
 names = data.studies()
+if st.session_state.get(TO_OPEN) in names:
+    st.session_state["study"] = st.session_state.pop(TO_OPEN)
 with st.sidebar:
     study = select("Study", names, "study", always=True) if names else None
     watch(study)
@@ -111,6 +119,7 @@ pages = {
     )
     for address, (_, title, icon) in PAGES.items()
 }
+st.session_state["pages"] = pages
 sections: dict[str, list[StreamlitPage]] = {}
 for address, (section, _, _) in PAGES.items():
     sections.setdefault(section, []).append(pages[address])

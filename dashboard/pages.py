@@ -3,6 +3,9 @@
 from engine.trial import Task
 
 PAGES: dict[str, tuple[str, str, str]] = {
+    "launch": ("Search", "Launch", ":material/rocket_launch:"),
+    "running": ("Search", "Running", ":material/monitoring:"),
+    "studies": ("Search", "Studies", ":material/folder_open:"),
     "results": ("Answer", "Results", ":material/grid_on:"),
     "accuracy": ("Answer", "Accuracy", ":material/bar_chart:"),
     "comparisons": ("Answer", "Comparisons", ":material/compare_arrows:"),
@@ -23,6 +26,8 @@ PAGES: dict[str, tuple[str, str, str]] = {
     "live": ("Data and live", "Live", ":material/videocam:"),
 }
 """Address -> section, title, icon."""
+TO_OPEN = "study to open"
+"""Key of the session: the study that shall be shown next, as soon as the store has it."""
 ONLY: dict[str, Task] = {
     "accuracy": "classification",
     "confusion": "classification",
@@ -32,7 +37,6 @@ ONLY: dict[str, Task] = {
     "reader-study": "classification",
     "masks": "segmentation",
     "features": "segmentation",
-    "live": "segmentation",
 }
 """Pages that say something of studies of one task only."""
 DOES: dict[Task, str] = {"segmentation": "outlines structures", "classification": "tells classes of images apart"}

@@ -19,16 +19,17 @@ LEVELS = [
     {"published", "significance", "splits", "datasets", "models", "augmentation", "config", "hardware", "progress",
      "phantoms"},
     {"strategies", "store", "segmentation", "evaluation", "pretraining"},
-    {"tasks"},
-    {"training", "inference", "features", "class_pretraining", "embeddings"},
-    {"study", "rates", "reader_study"},
+    {"tasks", "steering", "studies"},
+    {"training", "inference", "classifying", "features", "class_pretraining", "embeddings"},
+    {"study", "combinations", "rates", "reader_study"},
     {"preparation"},
-    {"search"},
+    {"search", "estimates"},
 ]  # fmt: skip
 """Rooms of the engine, from those that import nothing to the one that may import all. Rooms of one level may
 import each other where they do not go round in a circle."""
 WITH_TORCH = {"models", "strategies", "augmentation", "segmentation", "evaluation", "pretraining"}
-WITH_TORCH |= {"tasks", "class_pretraining", "training", "inference", "features", "preparation", "search"}
+WITH_TORCH |= {"tasks", "class_pretraining", "training", "inference", "classifying", "features", "preparation"}
+WITH_TORCH |= {"search", "estimates"}
 MODULES = sorted(
     path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "__pycache__" not in path.parts
 )

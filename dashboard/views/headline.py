@@ -23,7 +23,7 @@ def before(study: str | None) -> None:
     st.markdown(
         "This study is being prepared: its table appears when its trials are planned. Until then, the published one."
     )
-    st.fragment(_progress, run_every=2)(study)
+    st.fragment(progress, run_every=2)(study)
 
 
 def draw(study: str, shown: Shown) -> None:
@@ -37,7 +37,7 @@ def draw(study: str, shown: Shown) -> None:
         st.markdown(advice(found, cells), help=next(iter(found.values())).note)
     told_of(study)
     caveat(study)
-    _progress(study)
+    progress(study)
     if data.is_busy(study):  # rows that were finished since: they are shown when this part renews itself
         data.compute_statistics(study, shown.rate, shown.measure, shown.seed)
 
@@ -53,7 +53,8 @@ def caveat(study: str) -> None:
         st.caption(f":material/info: {known}")
 
 
-def _progress(study: str) -> None:
+def progress(study: str) -> None:
+    """How far a run is, or why it ended before its end and the command that goes on."""
     now = data.progress(study)
     state = now.get("state")
     if state is None or state == "finished":

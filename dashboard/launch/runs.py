@@ -1,0 +1,159 @@
+"""Starting `whichlayers run` as a process of its own, which neither the page nor the dashboard can end by ending."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.config import loads
+from engine.errors import StudyFileError, WhichLayersError
+from engine.study_settings import Study
+
+FOLDER = "launches"
+"""Below the cache: study files that pages launched, and what their runs said."""
+EARLY_SECONDS = 4.0
+"""Time in which a run that cannot begin has usually said so."""
+LISTED_SECONDS = 20.0
+"""Time in which a run that has begun has its folder in the store."""
+ESTIMATE_SECONDS = 600.0
+"""Longest wait for an estimate, which times a training step of every strategy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """A run that was started."""
+
+    study: str
+    file: Path
+    """The study file that it runs."""
+    log: Path
+    """What it says."""
+    process: "subprocess.Popen[bytes]"
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Waits until `holds` says so, the run ends, or some seconds are over."""
+        until = time.monotonic() + LISTED_SECONDS
+        while not holds() and self.process.poll() is None and time.monotonic() < until:
+            time.sleep(0.2)
+
+    @property
+    def said(self) -> str:
+        """The last lines of the log."""
+        return last_lines(self.log)
+
+
+def checked(text: str) -> Study:
+    """The study that the page's text describes.
+
+    Raises StudyFileError for mistakes, and for a network of the user's own: its code is named on the command line only.
+    """
+    study = loads(text)
+    if ":" in study.model.name:
+        raise StudyFileError(
+            f"model '{study.model.name}' is a network of your own, whose code a page never loads; download the file "
+            "and use: whichlayers run FILE"
+        )
+    return study
+
+
+def command(file: str | Path, store: str, cache: str | Path, *more: str) -> list[str]:
+    """The command that a launch runs."""
+    places = ["--store", store, "--cache", str(cache)]
+    return [sys.executable, "-m", "whichlayers", "run", str(file), *places, *more]
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    """A command as somebody types it."""
+    words = ["whichlayers", *arguments[3:]]
+    return " ".join(f"'{word}'" if " " in word else word for word in words)
+
+
+def kept_file(study: Study, text: str, cache: Path) -> Path:
+    """The text as a file of its own below the cache, named by study and time."""
+    place = cache / FOLDER / study.name
+    place.mkdir(parents=True, exist_ok=True)
+    file = place / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def launch(text: str, store: str, cache: Path) -> Launched:
+    """Starts the study and waits a moment, so that a run that cannot begin says why on the page.
+
+    Raises StudyFileError for mistakes in the text, WhichLayersError with the run's own lines where it ends at once.
+    """
+    study = checked(text)
+    file = kept_file(study, text, cache)
+    log = file.with_suffix(".log")
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            command(file, store, cache),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=_environment(),
+        )
+    # Waited for somewhere, or an ended run would stay in the table of processes as long as the dashboard lives.
+    threading.Thread(target=process.wait, name=f"run of {study.name}", daemon=True).start()
+    launched = Launched(study=study.name, file=file, log=log, process=process)
+    try:
+        code = process.wait(EARLY_SECONDS)
+    except subprocess.TimeoutExpired:
+        return launched
+    if code != 0:
+        raise WhichLayersError(launched.said.splitlines() or [f"the run ended at once with code {code}"])
+    return launched
+
+
+def estimate(text: str, store: str, cache: Path) -> dict[str, Any]:
+    """What `whichlayers run --dry-run --json` says of the study: the fields of `engine.estimates.Estimate`.
+
+    In a process of its own, since timing a step loads torch.
+
+    Raises StudyFileError for mistakes in the text, WhichLayersError with the command's own lines.
+    """
+    file = kept_file(checked(text), text, cache)
+    try:
+        done = subprocess.run(
+            command(file, store, cache, "--dry-run", "--json"),
+            capture_output=True, text=True, env=_environment(), timeout=ESTIMATE_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise WhichLayersError(
+            f"the estimate took more than {ESTIMATE_SECONDS / 60:g} minutes; the machine is busy, launch without it"
+        ) from error
+    finally:
+        file.unlink(missing_ok=True)
+    if done.returncode != 0:
+        raise WhichLayersError(done.stderr.strip().splitlines() or ["no estimate"])
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def last_lines(log: Path, most: int = 40) -> str:
+    """The last lines of a log; "" where there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(log.stat().st_size - 64 * 1024, 0))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.replace("\r", "\n").strip().splitlines()[-most:])
+
+
+def latest_log(study: str, cache: Path) -> Path | None:
+    """The log of the study's last launch from a page; None where it was never launched from one."""
+    logs = sorted((cache / FOLDER / study).glob("*.log"))
+    return logs[-1] if logs else None
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("STREAMLIT_")}

@@ -1,0 +1,72 @@
+"""Images uploaded for a study: one zip, unpacked below the cache under the hash of its content."""
+
+import hashlib
+import shutil
+import stat
+import zipfile
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+from engine.errors import DataError
+
+FOLDER = "uploads"
+MOST_FILES = 200_000
+MOST_BYTES = 50 * 2**30
+"""Unpacked."""
+MOST_TIMES = 200
+"""Times its size that a zip may become: images hardly shrink."""
+PART = 2**20
+
+
+def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
+    """The folder that an uploaded zip holds; a single folder inside stands for the whole.
+
+    Nothing is written outside, links are refused, and the same file is unpacked once. Raises DataError where it is no
+    zip, names places outside, or grows beyond the limits.
+    """
+    place = cache / FOLDER / _hash(file)
+    if not place.is_dir():
+        waiting = place.with_name(place.name + ".part")
+        shutil.rmtree(waiting, ignore_errors=True)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                _unpack(archive, name, waiting)
+        except BaseException as error:
+            shutil.rmtree(waiting, ignore_errors=True)
+            if isinstance(error, zipfile.BadZipFile | NotImplementedError | EOFError | RuntimeError):
+                raise DataError(f"{name}: a zip that cannot be read ({error}); zip the folder anew") from error
+            raise
+        waiting.rename(place)
+    inside = [entry for entry in place.iterdir() if entry.name != "__MACOSX"]
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else place
+
+
+def _hash(file: BytesIO) -> str:
+    file.seek(0)
+    found = hashlib.sha256()
+    while part := file.read(PART):
+        found.update(part)
+    file.seek(0)
+    return found.hexdigest()[:24]
+
+
+def _unpack(archive: zipfile.ZipFile, name: str, place: Path) -> None:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    packed = sum(member.compress_size for member in members)
+    if not members:
+        raise DataError(f"{name}: an empty zip; zip the folder with its images")
+    if len(members) > MOST_FILES:
+        raise DataError(f"{name}: {len(members):,} files; at most {MOST_FILES:,} can be uploaded, use a folder instead")
+    left = min(MOST_BYTES, max(MOST_TIMES * packed, PART))
+    for member in members:
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or stat.S_ISLNK(member.external_attr >> 16):
+            raise DataError(f"{name}: '{member.filename}' leads outside of the zip; zip the folder anew")
+        target = place.joinpath(*path.parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(member) as source, target.open("wb") as out:
+            while part := source.read(PART):
+                left -= len(part)
+                if left < 0:
+                    raise DataError(f"{name}: grows beyond {MOST_TIMES} times its size; use a folder instead")
+                out.write(part)

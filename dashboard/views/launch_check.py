@@ -1,0 +1,84 @@
+"""What a study comes to before it starts: mistakes with their lines, images, trials, time and disk."""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.figures.answer import duration
+from dashboard.launch import runs
+from dashboard.places import cache_root, store_root
+from engine.errors import WhichLayersError
+
+CHECK_SECONDS = 300
+
+
+def before(text: str) -> bool:
+    """Mistakes of the file; without any (True) a button that counts trials and estimates their time."""
+    try:
+        study = runs.checked(text)
+    except WhichLayersError as error:
+        st.error("  \n".join(error.problems))
+        return False
+    st.caption(f"'{study.name}': no mistake in the file.")
+    if st.button("Count trials and estimate the time", icon=":material/timer:", key="form estimate"):
+        try:
+            with st.spinner("Reading images and timing a training step of each strategy …"):
+                st.session_state["estimate"] = (text, runs.estimate(text, store_root(), cache_root()))
+        except WhichLayersError as error:
+            st.error("  \n".join(error.problems))
+    asked, told = st.session_state.get("estimate", ("", {}))
+    if asked == text:
+        _estimate(told)
+    return True
+
+
+def _estimate(found: Mapping[str, Any]) -> None:
+    """Trials, time, disk; then each strategy's share."""
+    low, high = duration(found["low_seconds"]), duration(found["high_seconds"])
+    with st.container(horizontal=True):
+        st.metric("Trials to run", found["left"], help=f"{found['trials']} in all, {found['done']} of them done.")
+        st.metric("Time", low if low == high else f"{low} to {high}", help="Early stopping decides.")
+        st.metric("Disk", f"{found['disk_bytes'] / 1e6:,.0f} MB", help=f"{found['free_bytes'] / 1e9:,.0f} GB are free.")
+    start = duration(found["start_seconds"])
+    before = f" Before that up to {start} for start weights." if found["start_seconds"] >= 1 else ""
+    st.caption(f"{found['at_once']} at once on {found['device']}, {found['precision']}.{before}")
+    st.dataframe(_strategies(found["strategies"]), hide_index=True)
+    for note in found["notes"]:
+        st.caption(f":material/info: {note}")
+
+
+def _strategies(costs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "strategy": [cost["strategy"] for cost in costs],
+            "trials": [cost["trials"] for cost in costs],
+            "ms a step": [round(1000 * cost["step_seconds"]) for cost in costs],
+            "a trial": [f"{duration(cost['low_seconds'])} to {duration(cost['high_seconds'])}" for cost in costs],
+        }
+    )
+
+
+def folder(path: object) -> None:
+    """What `whichlayers check` says of the folder, when asked."""
+    if not path:
+        st.caption("Give a folder, or upload a zip; how it should look: `whichlayers check --help`.")
+        return
+    if not Path(str(path)).is_dir():
+        st.error(f"{path}: no folder on the machine of this server")
+        return
+    if st.button("Check the images", icon=":material/fact_check:", key="form check"):
+        command = [sys.executable, "-m", "whichlayers", "check", str(path)]
+        with st.spinner("Looking through the folder …"):
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_SECONDS, check=False)
+                st.session_state["checked"] = (path, f"{done.stdout}\n{done.stderr}".strip())
+            except subprocess.TimeoutExpired:
+                st.session_state["checked"] = (path, f"still looking after {CHECK_SECONDS // 60} minutes")
+    asked, told = st.session_state.get("checked", ("", ""))
+    if asked == path:
+        st.code(told, language=None)

@@ -1,0 +1,120 @@
+"""What steers a study that runs: stop, trials at once, retry, give up one trial. Every button shows its command."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+import psutil
+import streamlit as st
+
+from dashboard import data
+from dashboard.figures.gallery import percent
+from dashboard.figures.trial_states import STATES
+from dashboard.launch import runs
+from dashboard.places import cache_root, store_root
+from dashboard.views import headline
+from engine import steering
+from engine.errors import WhichLayersError
+
+SHOWN = ["strategy", "fraction", "fold", "learning_rate", "seed"]
+
+
+def study(study: str, progress: Mapping[str, Any], states: pd.DataFrame) -> None:
+    """Stop or go on, retry what failed, and how many trials run at once."""
+    alive = bool(progress.get("alive"))
+    failed = states["state"].isin(("error", "cancelled")).sum()
+    waiting = (states["state"] == "waiting").sum() or states.empty
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        _button(
+            "Stop the study", ":material/stop_circle:", f"stop {shlex.quote(study)}", alive,
+            lambda: steering.stop(data.store(), study), "It stops within seconds; what is finished is kept.",
+        )  # fmt: skip
+        _button(
+            "Go on", ":material/play_circle:", f"run {shlex.quote(f'{store_root()}/{study}/study.yaml')}",
+            not alive and bool(waiting), lambda: _resume(study), "It is started again, for what is missing.",
+        )  # fmt: skip
+        _button(
+            "Retry failed trials", ":material/replay:", f"retry {shlex.quote(study)}", bool(failed),
+            lambda: steering.retry(data.store(), study),
+            "They run again now." if alive else "They run again with the next run: press 'Go on'.",
+        )  # fmt: skip
+        _at_once(study, progress)
+
+
+def _at_once(study: str, progress: Mapping[str, Any]) -> None:
+    now, room = int(progress.get("at_once") or 0), int(progress.get("room") or 0)
+    if not progress.get("alive") or not room:
+        return
+    chosen = st.number_input("Trials at once", 1, room, value=min(max(now, 1), room), key=f"at once {study}", width=140)
+    _button(
+        "Set", ":material/speed:", f"workers {shlex.quote(study)} {chosen}", chosen != now,
+        lambda: steering.workers(data.store(), study, int(chosen)), "Trials that run are not cut off.",
+    )  # fmt: skip
+
+
+def trials(study: str, states: pd.DataFrame) -> None:
+    """A row per trial by state; the chosen one can be given up."""
+    there = [name for name in STATES if (states["state"] == name).any()]
+    st.subheader("Trials", anchor=False, divider="gray")
+    first = [name for name in ("running", "error") if name in there] or there
+    chosen = st.pills(
+        "State", there, selection_mode="multi", default=first, key=f"states {study}", format_func=lambda x: STATES[x][0]
+    )
+    rows = states[states["state"].isin(chosen)].head(500)
+    table = rows[["state", *SHOWN]].assign(
+        state=rows["state"].map(lambda name: STATES[name][0]), fraction=rows["fraction"].map(percent),
+        trial=rows["id"].str[:12],
+    )  # fmt: skip
+    picked = st.dataframe(
+        table, hide_index=True, height="content" if len(table) < 12 else 420, key=f"trials {study}",
+        on_select="rerun", selection_mode="single-row",
+    )  # fmt: skip
+    places = picked["selection"]["rows"]
+    if places and places[0] < len(rows):
+        row = rows.iloc[places[0]]
+        short = str(row["id"])[:12]
+        with st.container(horizontal=True):
+            _button(
+                f"Stop trial {short}", ":material/cancel:", f"stop {shlex.quote(study)} --trial {short}",
+                row["state"] in ("waiting", "running", "error"),
+                lambda: steering.cancel(data.store(), study, str(row["id"])), "It is left out, and recorded so.",
+            )  # fmt: skip
+            _button(
+                f"Retry trial {short}", ":material/replay:", f"retry {shlex.quote(study)} --trial {short}",
+                row["state"] in ("error", "cancelled"),
+                lambda: steering.retry(data.store(), study, str(row["id"])), "It runs again.",
+            )  # fmt: skip
+    elif len(table):
+        st.caption("Choose a row to stop or retry its trial.")
+
+
+def failures(study: str) -> None:
+    """Crashed trials with their tracebacks."""
+    headline.crashes(study)
+
+
+def machine(progress: Mapping[str, Any]) -> None:
+    """How busy the machine of this server is, while a run is at work."""
+    if not progress.get("alive"):
+        return
+    memory = psutil.virtual_memory()
+    st.caption(
+        f"This machine: processor {psutil.cpu_percent():.0f} % of {psutil.cpu_count()} cores, memory "
+        f"{memory.used / 2**30:.1f} of {memory.total / 2**30:.1f} GB"
+    )
+
+
+def _button(label: str, icon: str, command: str, possible: bool, act: Callable[[], object], then: str) -> None:
+    if not st.button(label, icon=icon, disabled=not possible, help=f"`whichlayers {command}`", key=f"steer {command}"):
+        return
+    try:
+        act()
+    except WhichLayersError as error:
+        st.error("  \n".join(error.problems))
+        return
+    st.toast(then)
+
+
+def _resume(study: str) -> None:
+    runs.launch(data.store().study_text(study), store_root(), cache_root())

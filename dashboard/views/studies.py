@@ -1,0 +1,139 @@
+"""Studies: all that are kept, with state and size; open, rename, archive, delete, take away and bring back."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import data
+from dashboard.figures.answer import duration
+from dashboard.pages import TO_OPEN
+from dashboard.places import cache_root
+from engine import studies
+from engine.errors import WhichLayersError
+
+NAMES = {"closed": "trials done", "size": "size (MB)", "changed": "last change (UTC)"}
+
+
+def page() -> None:
+    """The list; below it what can be done with the chosen study; an archive and an import at the end."""
+    st.title("Studies", anchor=False)
+    for told in st.session_state.pop("studies said", []):
+        st.success(told)
+    store = data.store()
+    found = studies.study_rows(store)
+    if found:
+        picked = st.dataframe(
+            _table(found), hide_index=True, key="studies", on_select="rerun", selection_mode="single-row",
+            column_config={"progress": st.column_config.ProgressColumn("progress", format="%d %%", max_value=100)},
+        )  # fmt: skip
+        places = picked["selection"]["rows"]
+        if places and places[0] < len(found):
+            _chosen(found[places[0]])
+        else:
+            st.caption("Choose a row to open, rename, archive, export or delete a study.")
+    else:
+        st.info("No study yet. Launch one, or bring one back from a file below.")
+    _archived()
+    _import()
+
+
+def _table(found: Sequence[studies.StudyRow]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "study": [row.name for row in found],
+            "state": [
+                f"{row.state}, {duration(row.eta_seconds)} left" if row.eta_seconds else row.state for row in found
+            ],
+            "progress": [100 * row.closed // max(row.trials, 1) for row in found],
+            NAMES["closed"]: [f"{row.closed} of {row.trials}" if row.trials else "–" for row in found],
+            "failed": [row.failed for row in found],
+            NAMES["size"]: [round(row.size_bytes / 1e6, 1) for row in found],
+            NAMES["changed"]: [row.changed.replace("T", " ").removesuffix("+00:00") for row in found],
+            "question": [row.question for row in found],
+        }
+    )
+
+
+def _chosen(row: studies.StudyRow) -> None:
+    name, store = row.name, data.store()
+    st.subheader(name, anchor=False, divider="gray")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        if st.button("Open", icon=":material/grid_on:", type="primary"):
+            st.session_state[TO_OPEN] = name
+            st.switch_page(st.session_state["pages"]["results"], query_params={"study": name})
+        to = st.text_input("New name", value=name, key=f"name of {name}", width=240)
+        busy = row.is_running
+        command = f"whichlayers rename {name} {to}"
+        if st.button("Rename", icon=":material/edit:", disabled=busy or to == name, help=f"`{command}`"):
+            _do(lambda: studies.rename(store, name, to), f"'{name}' is called '{to}' now.")
+        if st.button("Archive", icon=":material/archive:", disabled=busy, help=f"`whichlayers archive {name}`"):
+            _do(lambda: studies.archive(store, name), f"'{name}' is archived: it is kept, and listed below.")
+        if st.button("Delete …", icon=":material/delete:", disabled=busy, help=f"`whichlayers delete {name}`"):
+            _delete(name)
+    with_images = st.checkbox("with the decoded images (they may show patients)", key=f"images of {name}")
+    st.download_button(
+        "Export as one file", lambda: _packed(name, with_images), f"{name}.zip", "application/zip", disabled=busy,
+        icon=":material/download:", on_click="ignore", help=f"`whichlayers export {name} {name}.zip`",
+    )  # fmt: skip
+    if busy:
+        st.caption("It runs: stop it first, on the page Running, to rename, archive, export or delete it.")
+
+
+@st.dialog("Delete this study?")
+def _delete(name: str) -> None:
+    parts = studies.contents(data.store(), name)
+    lines = [f"- {what}: {files} files, {size / 1e6:.1f} MB" for what, (files, size) in parts.items()]
+    st.markdown(f"**{name}** goes for good, with:\n" + "\n".join(lines) + "\n\nDecoded images in the cache stay.")
+    if st.button("Delete it", type="primary", icon=":material/delete_forever:"):
+        _do(lambda: studies.delete(data.store(), name), f"'{name}' is deleted.")
+
+
+def _archived() -> None:
+    found = studies.study_rows(data.store(), archived=True)
+    if not found:
+        return
+    with st.expander(f"Archived ({len(found)})", icon=":material/archive:"):
+        for row in found:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{row.name}** · {row.size_bytes / 1e6:.1f} MB · since {row.archived[:10]}")
+                if st.button("List it again", key=f"unarchive {row.name}", help=f"`whichlayers unarchive {row.name}`"):
+                    _do(lambda name=row.name: studies.unarchive(data.store(), name), f"'{row.name}' is listed again.")
+
+
+def _import() -> None:
+    with st.expander("Import a study from a file", icon=":material/upload:"):
+        file = st.file_uploader("A zip that an export made", type="zip", key="import file")
+        name = st.text_input("Under another name", key="import name", placeholder="its own name", width=260)
+        if not st.button("Import", disabled=file is None, help="`whichlayers import FILE`") or file is None:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) / "study.zip"
+            place.write_bytes(file.getbuffer())
+
+            def unpack() -> None:
+                made = studies.unpack(data.store(), place, name=name or None, cache=cache_root())
+                st.session_state["studies said"] = [f"'{made.study}' is here: {made.files} files.", *made.notes]
+
+            _do(unpack, "")
+
+
+def _packed(name: str, with_images: bool) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{name}.zip"
+        studies.pack(data.store(), name, file, cache=cache_root() if with_images else None)
+        return file.read_bytes()
+
+
+def _do(act: object, then: str) -> None:
+    assert callable(act)
+    try:
+        act()
+    except WhichLayersError as error:
+        st.error("  \n".join(error.problems))
+        return
+    if then:
+        st.session_state["studies said"] = [then]
+    st.rerun()

@@ -1,0 +1,103 @@
+"""A study launched from the page, seen to fill, stopped, gone on with and extended: a real Ray, a real browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright import sync_api
+
+from engine.store import Store
+from tests.made_store import made_store
+from tests.served import served
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.ray]
+
+FILE = """\
+name: launched
+data: {kind: simulated, images: 20}
+model: {width: 2, image_size: 32}
+start_weights: {images: 40, batches: 4}
+strategies: [contracting, block 9]
+fractions: [80]
+training: {patience: 60, max_epochs: 60, batches_per_epoch: 20}
+"""
+LIMIT = 120_000
+expect = sync_api.expect
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("launch")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with served(folder / "results", folder) as url:
+        yield url
+
+
+def quiet(page: sync_api.Page) -> None:
+    """Waits until the page has drawn what was chosen: what is typed meanwhile would be drawn over."""
+    page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for()
+
+
+def write(page: sync_api.Page, text: str) -> None:
+    """Puts `text` into the page's study file."""
+    quiet(page)
+    box = page.get_by_label("Study file", exact=True)
+    box.fill(text)
+    box.press("Control+Enter")
+
+
+def states(store: Store) -> list[str]:
+    return sorted(store.attempts("launched", ())["state"])
+
+
+def test_a_study_is_launched_stopped_gone_on_with_and_extended(page: sync_api.Page, address: str, folder: Path) -> None:
+    store = Store.at(folder / "results")
+    page.goto(f"{address}launch")
+    write(page, FILE.replace("[contracting", "[contractin"))
+    page.get_by_text("did you mean 'contracting'").wait_for()
+    write(page, FILE)
+    page.get_by_text("'launched': no mistake in the file.").wait_for()
+    expect(page.get_by_label("Folds", exact=True)).to_have_value("5")
+    page.get_by_role("button", name="Launch", exact=True).click()
+
+    page.get_by_role("heading", name="Running", exact=True).wait_for(timeout=LIMIT)
+    stop, again = page.get_by_role("button", name="Stop the study"), page.get_by_role("button", name="Go on")
+    expect(page.locator(".js-plotly-plot .legendtext", has_text="running")).to_be_visible(timeout=LIMIT)
+    stop.click()
+    expect(again).to_be_enabled(timeout=LIMIT)
+    assert not store.progress("launched")["alive"]
+    done = states(store).count("completed")
+    assert done < 10
+
+    again.click()
+    expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(["completed (10)"], timeout=LIMIT)
+    expect(stop).to_be_disabled(timeout=LIMIT)
+    assert states(store) == ["completed"] * 10
+
+    page.get_by_role("link", name="Launch").click()
+    write(page, FILE.replace("[contracting", "[block 1, contracting"))
+    page.get_by_role("button", name="Count trials and estimate the time").click()
+    expect(page.get_by_test_id("stMetricValue").first).to_have_text("5", timeout=LIMIT)
+    page.get_by_role("button", name="Launch", exact=True).click()
+    expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(["completed (15)"], timeout=2 * LIMIT)
+    assert states(store) == ["completed"] * 15
+
+
+def test_the_list_opens_renames_exports_and_deletes(page: sync_api.Page, address: str, folder: Path) -> None:
+    store = Store.at(folder / "results")
+    made_store(folder / "results", folder, study="old", images=10, fractions=(80,), strategies=("block 9",))
+    page.goto(f"{address}studies")
+    row = page.get_by_text("Choose a row to open")
+    row.wait_for()
+    page.get_by_test_id("stDataFrame").locator("canvas").first.click(position={"x": 18, "y": 52})
+    page.get_by_label("New name").wait_for()
+    quiet(page)
+    page.get_by_label("New name").fill("older")
+    page.get_by_label("New name").press("Enter")
+    quiet(page)
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_text("'old' is called 'older' now.").wait_for()
+    assert "older" in store.studies()

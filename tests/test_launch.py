@@ -1,0 +1,176 @@
+"""What the launch page stands on: the file that a form changes, uploaded zips, and runs as processes of their own."""
+
+import io
+import stat
+import sys
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml.comments import CommentedMap
+
+from dashboard.figures import trial_states
+from dashboard.launch import runs, uploads
+from dashboard.launch.study_text import SMALL, Entry, Key, entries, read, shown, typed, value_at, with_value
+from engine.config import loads
+from engine.errors import DataError, StudyFileError, WhichLayersError
+from engine.study_settings import StartSettings, Study
+
+ENTRIES = {entry.key: entry for section in entries().values() for entry in section}
+
+
+def entry(key: str) -> Entry:
+    return ENTRIES[tuple(key.split("."))]
+
+
+def test_what_the_form_begins_with_is_a_study() -> None:
+    study = loads(SMALL)
+    assert study.strategies == ("whole network", "contracting", "expanding", "from scratch")
+    assert study.data.kind == "simulated"
+
+
+def test_every_key_of_a_study_file_is_in_the_form() -> None:
+    assert {key[0] for key in ENTRIES} == set(Study.__dataclass_fields__)
+    assert {key[1] for key in ENTRIES if key[0] == "start_weights"} == set(StartSettings.__dataclass_fields__)
+    assert all(found.field.doc for found in ENTRIES.values())
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("fractions", "80, 5", [80, 5]),
+        ("learning_rates", "[1e-4, 1e-3]", [1e-4, 1e-3]),
+        ("strategies", 'contracting, "blocks 1,2"', ["contracting", "blocks 1,2"]),
+        ("training.patience", "12", 12),
+        ("training.iterations", "off", "off"),
+        ("data.where", "{label: [benign]}", {"label": ["benign"]}),
+        ("question", "Which: layers?", "Which: layers?"),
+        ("data.name", "  12 ", "12"),
+        ("margin", "", None),
+        ("seeds", "1, [", "[1, []"),
+    ],
+)
+def test_what_is_typed_becomes_a_value(key: str, text: str, value: object) -> None:
+    assert typed(entry(key), text) == value
+
+
+def test_a_change_keeps_comments_and_everything_else() -> None:
+    changed = with_value(SMALL, ("training", "patience"), 5)
+    assert "width: 16 # 64 in the paper" in changed
+    assert loads(changed).training.patience == 5
+    assert [line for line in changed.splitlines() if "patience" not in line] == [
+        line for line in SMALL.splitlines() if "patience" not in line
+    ]
+    assert with_value(changed, ("training", "patience"), None).count("patience") == 0
+    assert value_at(read(with_value("", ("model", "width"), 8)), ("model", "width")) == 8
+    assert with_value("name: x\n", ("model", "width"), None) == "name: x\n"
+
+
+@pytest.mark.parametrize(
+    "key", ["fractions", "strategies", "folds.run", "data.where", "training.patience", "data.square"]
+)
+def test_a_value_is_shown_as_it_would_be_typed(key: str) -> None:
+    values: dict[str, object] = {
+        "fractions": [80.0, 5.0], "strategies": ["blocks 1,2", "block 9"], "folds.run": [0, 2],
+        "data.where": {"label": ["benign"]}, "training.patience": 7, "data.square": True,
+    }  # fmt: skip
+    name: Key = tuple(key.split("."))
+    tree = read(with_value("name: x\n", name, values[key]))
+    if key == "data.square":
+        assert shown(entry(key), tree) == "yes"
+    else:
+        assert typed(entry(key), shown(entry(key), tree)) == values[key]
+    assert shown(entry(key), CommentedMap()) == ""
+
+
+def test_of_several_start_weights_the_form_shows_the_first() -> None:
+    text = "start_weights:\n- {kind: folder, folder: a}\n- {kind: file, file: b}\n"
+    assert shown(entry("start_weights.folder"), read(text)) == "a"
+    changed = read(with_value(text, ("start_weights", "folder"), "c"))
+    assert [dict(one) for one in changed["start_weights"]] == [
+        {"kind": "folder", "folder": "c"}, {"kind": "file", "file": "b"},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["- a\n", "a: [1\n", "just words"])
+def test_what_is_no_study_file_is_one_line(text: str) -> None:
+    with pytest.raises(StudyFileError, match=r"^study file") as caught:
+        read(text)
+    assert len(caught.value.problems) == 1
+
+
+def zipped(members: dict[str, bytes], *, link: str = "") -> io.BytesIO:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+        if link:
+            info = zipfile.ZipInfo(link)
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(info, "/etc/passwd")
+    return made
+
+
+def test_an_uploaded_zip_is_unpacked_once_and_a_single_folder_is_the_data(tmp_path: Path) -> None:
+    file = zipped({"set/images/a.png": b"1", "set/manifest.csv": b"2", "__MACOSX/set/._a": b"3"})
+    folder = uploads.unpacked(file, "set.zip", tmp_path)
+    assert folder.name == "set"
+    assert (folder / "images" / "a.png").read_bytes() == b"1"
+    (folder / "manifest.csv").write_bytes(b"kept")
+    assert (uploads.unpacked(file, "set.zip", tmp_path) / "manifest.csv").read_bytes() == b"kept"
+    plain = uploads.unpacked(zipped({"images/a.png": b"1", "masks/a.png": b"2"}), "plain.zip", tmp_path)
+    assert sorted(path.name for path in plain.iterdir()) == ["images", "masks"]
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        (zipped({"../evil.png": b"1"}), "leads outside"),
+        (zipped({"/evil.png": b"1"}), "leads outside"),
+        (zipped({"a\\..\\..\\evil.png": b"1"}), "leads outside"),
+        (zipped({"C:/evil.png": b"1"}), "leads outside"),
+        (zipped({"a.png": b"1"}, link="b.png"), "leads outside"),
+        (zipped({}), "an empty zip"),
+        (zipped({"zeros": bytes(20_000_000)}), "grows beyond"),
+        (io.BytesIO(b"no zip at all"), "cannot be read"),
+    ],
+)
+def test_what_is_no_honest_zip_is_refused_and_leaves_nothing(tmp_path: Path, file: io.BytesIO, problem: str) -> None:
+    with pytest.raises(DataError, match=problem) as caught:
+        uploads.unpacked(file, "upload.zip", tmp_path / "cache")
+    assert len(caught.value.problems) == 1
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_page_never_loads_a_network_of_the_users_own() -> None:
+    with pytest.raises(StudyFileError, match="a page never loads"):
+        runs.checked("name: x\ndata: {kind: simulated}\nmodel: {name: 'os:system'}\nstrategies: [a]\nreference: a\n")
+
+
+def test_a_run_that_cannot_begin_says_why_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "EARLY_SECONDS", 90.0)
+    with pytest.raises(WhichLayersError, match="nowhere") as caught:
+        runs.launch("name: x\ndata: {folder: nowhere}\n", str(tmp_path / "results"), tmp_path)
+    assert "Traceback" not in str(caught.value)
+    log = runs.latest_log("x", tmp_path)
+    assert log is not None
+    assert "nowhere" in runs.last_lines(log)
+    assert runs.latest_log("y", tmp_path) is None
+
+
+def test_a_command_is_shown_as_somebody_types_it() -> None:
+    command = runs.command("my study.yaml", "results", "cache", "--dry-run")
+    assert command[0] == sys.executable
+    assert runs.shown_command(command) == "whichlayers run 'my study.yaml' --store results --cache cache --dry-run"
+
+
+def test_the_bar_has_each_state_once_in_a_fixed_order() -> None:
+    states = pd.DataFrame({"state": ["waiting", "completed", "error", "completed", "running"]})
+    table = trial_states.counts(states)
+    assert list(table["state"]) == ["completed", "running", "waiting", "error"]
+    assert list(table["trials"]) == [2, 1, 1, 1]
+    assert table["part"].sum() == pytest.approx(1)
+    drawn = trial_states.trial_states(table)
+    assert [bar.name for bar in drawn.data] == ["completed (2)", "running (1)", "waiting (1)", "crashed (1)"]
+    assert "No trial" in trial_states.trial_states(table.iloc[:0]).layout.annotations[0].text

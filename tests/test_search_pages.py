@@ -1,0 +1,93 @@
+"""Launch, Running and Studies as Streamlit runs them, on a store of made attempts."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.views import form
+from engine import steering, studies
+from engine.config import loads
+from engine.store import Store
+from tests.made_store import made_progress, made_store
+
+APP = str(Path(__file__).resolve().parents[1] / "dashboard" / "app.py")
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("WHICHLAYERS_STORE", str(tmp_path / "results"))
+    monkeypatch.setenv("WHICHLAYERS_CACHE", str(tmp_path / "cache"))
+    made = made_store(
+        tmp_path / "results", tmp_path / "cache", study="made", images=10, fractions=(80,),
+        strategies=("whole network", "block 9"),
+    )  # fmt: skip
+    made.write_progress("made", made_progress("stopped", 3, 10))
+    return made
+
+
+def opened(page: str) -> AppTest:
+    found = AppTest.from_file(APP, default_timeout=60)
+    found.query_params["open"] = page
+    found.query_params["study"] = "made"
+    return found.run()
+
+
+def said(page: AppTest) -> str:
+    elements = [*page.caption, *page.markdown, *page.info, *page.error, *page.success, *page.warning]
+    return "\n".join(str(element.value) for element in elements)
+
+
+def test_the_form_and_the_file_are_the_same_study(store: Store) -> None:
+    page = opened("launch")
+    assert not page.exception
+    assert page.title[0].value == "Launch"
+    page.text_input(key="form training.patience").set_value("11").run()
+    assert loads(page.session_state[form.FILE]).training.patience == 11
+    page.multiselect(key="form strategies").set_value(["block 9"]).run()
+    assert loads(page.session_state[form.FILE]).strategies == ("block 9",)
+    page.selectbox(key="form data.kind").set_value("folder").run()
+    assert "Give a folder" in said(page)
+    page.text_area(key="form text").set_value("name: typed\ndata: {kind: simulated}\nmodel: {width: 4}\n").run()
+    assert page.text_input(key="form model.width").value == "4"
+    assert "'typed': no mistake" in said(page)
+    assert not page.exception
+
+
+def test_mistakes_are_told_with_their_line_and_nothing_can_be_launched(store: Store) -> None:
+    page = opened("launch")
+    page.text_area(key="form text").set_value("name: x\ndata: {kind: simulated}\nfractions: [0]\n").run()
+    assert "study file:3" in said(page)
+    assert page.button(key="form launch").disabled
+    page.text_area(key="form text").set_value("name: [").run()
+    assert "The form comes back" in said(page)
+    assert not page.exception
+
+
+def test_units_are_added_as_a_strategy(store: Store) -> None:
+    page = opened("launch")
+    page.session_state["form units unet"] = ["9", "8"]
+    page.run()
+    next(button for button in page.button if button.label.startswith("Add 'blocks 8,9'")).click().run()
+    assert loads(page.session_state[form.FILE]).strategies[-1] == "blocks 8,9"
+
+
+def test_running_shows_states_and_steers(store: Store) -> None:
+    page = opened("running")
+    assert not page.exception
+    stop = next(button for button in page.button if button.label == "Stop the study")
+    assert stop.disabled, "it does not run"
+    trial = str(store.plan("made")["id"].iloc[0])
+    assert steering.trial_states(store, "made").set_index("id").at[trial, "state"] == "completed"
+
+
+def test_studies_are_listed_renamed_and_archived(store: Store) -> None:
+    page = opened("studies")
+    assert not page.exception
+    assert page.dataframe[0].value["study"].tolist() == ["made"]
+    studies.archive(store, "made")
+    page.run()
+    assert "No study yet" in said(page)
+    next(button for button in page.button if button.label == "List it again").click().run()
+    assert store.studies() == ["made"]
+    assert "listed again" in said(page)
