@@ -9,10 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data, kept
-from dashboard.figures.cells import Rate, rates, starts, with_network, with_results
+from dashboard.figures.answer_rows import COLUMNS, FIELDS, answering, network_answers, person_answers
+from dashboard.figures.cells import Rate, rates
 from dashboard.figures.differences import tukey_table
-from dashboard.figures.image_rows import counted
-from dashboard.figures.readers import NETWORK, PERSON, reader_name
+from dashboard.figures.readers import NETWORK, PERSON
 from dashboard.figures.rows import parts
 from dashboard.places import store_root
 from engine import reader_study
@@ -20,25 +20,18 @@ from engine.significance import Family
 from engine.significance.accuracy import Accuracy, accuracy_interval
 from engine.significance.paired_accuracy import accuracy_family
 from engine.store import Store, latest
-from engine.trial import AS_PRETRAINED
 
-COLUMNS = [
-    "study", "id", "reader", "kind", "strategy", "fraction", "fold", "seed", "model", "start", "learning_rate",
-    "index", "image", "group", "scanner", "label", "predicted", "accuracy", "top2", "probabilities", "seconds",
-]  # fmt: skip
 RESAMPLES = 2000
 """Resamples of an interval, which is told to a tenth of a percent; its standard error needs no more."""
-FIELDS = ("image", "index", "group", "scanner", "label", "predicted", "accuracy", "top2", "probabilities")
-"""Fields of the store's test images that an answer has."""
 
 
 def answers(study: str, *, rate: Rate | None = None, others: Sequence[str] = ()) -> pd.DataFrame:
     """A row per reader and frame; a reader is a cell of a study (all its folds and seeds), or a person.
 
     Of networks only complete cells at `rate` (the study's first where None), trainings that failed left out; start
-    weights as they are too. `others` are further studies of the same frames. Columns are `COLUMNS`: `reader` is the
-    name shown, `kind` is network or person, `accuracy` and `top2` are 1 or 0, `probabilities` an array in the order of
-    `classes`, None of a person, `seconds` how long a person took. Empty for a study of masks.
+    weights as they are too. `others` are further studies of the same frames. Columns are `answer_rows.COLUMNS`:
+    `reader` is the name shown, `kind` is network or person, `accuracy` and `top2` are 1 or 0, `probabilities` an array
+    in the order of `classes`, None of a person, `seconds` how long a person took. Empty for a study of masks.
     """
     if data.task(study) != "classification":
         return pd.DataFrame(columns=COLUMNS)
@@ -148,28 +141,16 @@ def _persons(study: str) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _kept_persons(root: str, study: str, version: str) -> pd.DataFrame:
-    found = reader_study.answers(Store.at(root), study)
-    nothing = float("nan")
-    found = found.assign(study=study, kind=PERSON, strategy="", fraction=nothing, seed=0, model="", start="")
-    return found.assign(learning_rate=nothing)[COLUMNS]
+    return person_answers(reader_study.answers(Store.at(root), study), study)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _kept_networks(root: str, study: str, version: str, rate: Rate | None) -> pd.DataFrame:
     plan, attempts = kept.plan(root, study, version), kept.attempts(root, study, version)
     trainings = kept.trials(root, study, version, rates(plan)[0] if rate is None else rate, None)
-    tests = with_network(plan)
-    tests = tests[tests["strategy"] == AS_PRETRAINED].drop_duplicates(["start", "fold"])
-    done = [counted(part) for part in (with_results(tests, attempts), trainings) if len(part)]
-    wanted = pd.concat([part for part in done if len(part)] or done, ignore_index=True)
-    several = len(starts(plan)) > 1
-    wanted["reader"] = [reader_name(row, several_starts=several) for row in wanted.to_dict("records")]
+    wanted = answering(plan, attempts, trainings)
     images = Store.at(root).test_images(study, columns=FIELDS, known=kept.known(root, study, "answers"))
-    columns = ["id", "number", "reader", "strategy", "fraction", "fold", "seed", "model", "start", "learning_rate"]
-    places = wanted[columns].assign(_order=range(len(wanted)))
-    found = images.astype({"id": str}).merge(places, on=["id", "number"])
-    found = found.sort_values(["_order", "index"], kind="stable", ignore_index=True)
-    return found.assign(study=study, kind=NETWORK, seconds=float("nan"))[COLUMNS]
+    return network_answers(wanted, images, study)
 
 
 def _told_apart(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from dashboard import answers, data
+from dashboard.figures import answer_rows
 from dashboard.figures.readers import NETWORK, PERSON
 from engine import reader_study
 from engine.store import Store
@@ -43,7 +44,7 @@ def places(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_frame_has_an_answer_of_every_complete_cell() -> None:
     table = answers.answers("views")
-    assert list(table.columns) == answers.COLUMNS
+    assert list(table.columns) == answer_rows.COLUMNS
     assert answers.readers(table) == [
         "CVCNet · out of the box", "CVCNet · whole network · 75 %", "CVCNet · output layers · 75 %",
     ]  # fmt: skip
@@ -68,7 +69,7 @@ def test_cells_that_are_not_complete_say_nothing() -> None:
 def test_a_study_of_masks_has_no_answers() -> None:
     table = answers.answers("masks")
     assert not len(table)
-    assert list(table.columns) == answers.COLUMNS
+    assert list(table.columns) == answer_rows.COLUMNS
     assert data.task("masks") == "segmentation"
 
 
