@@ -14,7 +14,7 @@ from dashboard.figures import trial_states
 from dashboard.launch import runs, uploads
 from dashboard.launch.study_text import SMALL, Entry, Key, entries, read, shown, typed, value_at, with_value
 from engine.config import loads
-from engine.errors import DataError, StudyFileError, WhichLayersError
+from engine.errors import DataError, StudyFileError
 from engine.study_settings import StartSettings, Study
 
 ENTRIES = {entry.key: entry for section in entries().values() for entry in section}
@@ -148,14 +148,13 @@ def test_a_page_never_loads_a_network_of_the_users_own() -> None:
         runs.checked("name: x\ndata: {kind: simulated}\nmodel: {name: 'os:system'}\nstrategies: [a]\nreference: a\n")
 
 
-def test_a_run_that_cannot_begin_says_why_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "EARLY_SECONDS", 90.0)
-    with pytest.raises(WhichLayersError, match="nowhere") as caught:
-        runs.launch("name: x\ndata: {folder: nowhere}\n", str(tmp_path / "results"), tmp_path)
-    assert "Traceback" not in str(caught.value)
-    log = runs.latest_log("x", tmp_path)
-    assert log is not None
-    assert "nowhere" in runs.last_lines(log)
+def test_a_run_that_cannot_begin_says_why(tmp_path: Path) -> None:
+    launched = runs.launch("name: x\ndata: {folder: nowhere}\n", str(tmp_path / "results"), tmp_path, known=["x"])
+    assert launched.is_known
+    assert launched.process.wait(90) != 0
+    assert "nowhere" in "\n".join(launched.problems())
+    assert "Traceback" not in launched.said
+    assert runs.latest_log("x", tmp_path) == launched.log
     assert runs.latest_log("y", tmp_path) is None
 
 

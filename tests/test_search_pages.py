@@ -33,6 +33,16 @@ def opened(page: str) -> AppTest:
     return found.run()
 
 
+def field(page: AppTest, key: str) -> str:
+    """Key of a field's widget as it is drawn now."""
+    return f"form {page.session_state[form.FIELDS]} {key}"
+
+
+def write(page: AppTest, text: str) -> None:
+    """Puts `text` into the page's study file."""
+    page.text_area(key=f"form text {page.session_state[form.TEXT]}").set_value(text).run()
+
+
 def said(page: AppTest) -> str:
     elements = [*page.caption, *page.markdown, *page.info, *page.error, *page.success, *page.warning]
     return "\n".join(str(element.value) for element in elements)
@@ -42,24 +52,24 @@ def test_the_form_and_the_file_are_the_same_study(store: Store) -> None:
     page = opened("launch")
     assert not page.exception
     assert page.title[0].value == "Launch"
-    page.text_input(key="form training.patience").set_value("11").run()
+    page.text_input(key=field(page, "training.patience")).set_value("11").run()
     assert loads(page.session_state[form.FILE]).training.patience == 11
-    page.multiselect(key="form strategies").set_value(["block 9"]).run()
+    page.multiselect(key=field(page, "strategies")).set_value(["block 9"]).run()
     assert loads(page.session_state[form.FILE]).strategies == ("block 9",)
-    page.selectbox(key="form data.kind").set_value("folder").run()
+    page.selectbox(key=field(page, "data.kind")).set_value("folder").run()
     assert "Give a folder" in said(page)
-    page.text_area(key="form text").set_value("name: typed\ndata: {kind: simulated}\nmodel: {width: 4}\n").run()
-    assert page.text_input(key="form model.width").value == "4"
+    write(page, "name: typed\ndata: {kind: simulated}\nmodel: {width: 4}\n")
+    assert page.text_input(key=field(page, "model.width")).value == "4"
     assert "'typed': no mistake" in said(page)
     assert not page.exception
 
 
 def test_mistakes_are_told_with_their_line_and_nothing_can_be_launched(store: Store) -> None:
     page = opened("launch")
-    page.text_area(key="form text").set_value("name: x\ndata: {kind: simulated}\nfractions: [0]\n").run()
+    write(page, "name: x\ndata: {kind: simulated}\nfractions: [0]\n")
     assert "study file:3" in said(page)
     assert page.button(key="form launch").disabled
-    page.text_area(key="form text").set_value("name: [").run()
+    write(page, "name: [")
     assert "The form comes back" in said(page)
     assert not page.exception
 

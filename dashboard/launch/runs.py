@@ -5,8 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +17,6 @@ from engine.study_settings import Study
 
 FOLDER = "launches"
 """Below the cache: study files that pages launched, and what their runs said."""
-EARLY_SECONDS = 4.0
-"""Time in which a run that cannot begin has usually said so."""
-LISTED_SECONDS = 20.0
-"""Time in which a run that has begun has its folder in the store."""
 ESTIMATE_SECONDS = 600.0
 """Longest wait for an estimate, which times a training step of every strategy."""
 
@@ -36,12 +31,15 @@ class Launched:
     log: Path
     """What it says."""
     process: "subprocess.Popen[bytes]"
+    is_known: bool
+    """Whether the store had the study before."""
 
-    def wait_until(self, holds: Callable[[], bool]) -> None:
-        """Waits until `holds` says so, the run ends, or some seconds are over."""
-        until = time.monotonic() + LISTED_SECONDS
-        while not holds() and self.process.poll() is None and time.monotonic() < until:
-            time.sleep(0.2)
+    def problems(self) -> list[str]:
+        """Why the run has ended without having begun, in its own words; [] while it runs, and where it ended well."""
+        code = self.process.poll()
+        if code in (None, 0):
+            return []
+        return self.said.splitlines() or [f"the run ended at once with code {code}"]
 
     @property
     def said(self) -> str:
@@ -84,10 +82,10 @@ def kept_file(study: Study, text: str, cache: Path) -> Path:
     return file
 
 
-def launch(text: str, store: str, cache: Path) -> Launched:
-    """Starts the study and waits a moment, so that a run that cannot begin says why on the page.
+def launch(text: str, store: str, cache: Path, *, known: Collection[str] = ()) -> Launched:
+    """Starts the study, and does not wait for it; `known` are the studies that the store has.
 
-    Raises StudyFileError for mistakes in the text, WhichLayersError with the run's own lines where it ends at once.
+    Raises StudyFileError for mistakes in the text.
     """
     study = checked(text)
     file = kept_file(study, text, cache)
@@ -103,14 +101,7 @@ def launch(text: str, store: str, cache: Path) -> Launched:
         )
     # Waited for somewhere, or an ended run would stay in the table of processes as long as the dashboard lives.
     threading.Thread(target=process.wait, name=f"run of {study.name}", daemon=True).start()
-    launched = Launched(study=study.name, file=file, log=log, process=process)
-    try:
-        code = process.wait(EARLY_SECONDS)
-    except subprocess.TimeoutExpired:
-        return launched
-    if code != 0:
-        raise WhichLayersError(launched.said.splitlines() or [f"the run ended at once with code {code}"])
-    return launched
+    return Launched(study=study.name, file=file, log=log, process=process, is_known=study.name in known)
 
 
 def estimate(text: str, store: str, cache: Path) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 import streamlit as st
 
 from dashboard import data
-from dashboard.launch import runs, uploads
+from dashboard.launch import uploads
 from dashboard.launch.study_text import SMALL, entries, read, value_at
-from dashboard.pages import TO_OPEN
 from dashboard.places import cache_root, store_root
-from dashboard.views import form, launch_check, unit_choice
+from dashboard.views import form, launch_check, launching, unit_choice
 from engine.architectures import STRATEGIES, UNITS
 from engine.errors import StudyFileError, WhichLayersError
 
@@ -25,7 +24,8 @@ RATES = ("1e-3", "3e-4", "1e-4", "3e-5")
 def page() -> None:
     """The form on the left; the file, what it comes to and the button on the right."""
     st.title("Launch", anchor=False)
-    st.session_state.setdefault(form.FILE, SMALL)
+    form.begin(SMALL)
+    launching.go_on()
     left, right = st.columns([3, 2], gap="large")
     with right:
         _file()
@@ -113,10 +113,11 @@ def _others() -> None:
 def _model() -> None:
     names = list(UNITS)
     found = str(value_at(read(form.text()), ("model", "name")) or "")
-    st.session_state["form model"] = found or None
+    widget = form.state(("model", "name"))
+    st.session_state[widget] = found or None
     st.selectbox(
-        "Network", dict.fromkeys([*names, *([found] if found else [])]), key="form model", index=None, width=140,
-        placeholder="unet", on_change=lambda: form.put(("model", "name"), st.session_state["form model"]),
+        "Network", dict.fromkeys([*names, *([found] if found else [])]), key=widget, index=None, width=140,
+        placeholder="unet", on_change=lambda: form.put(("model", "name"), st.session_state[widget]),
         help=form.ENTRIES["model", "name"].field.doc,
     )  # fmt: skip
 
@@ -133,6 +134,7 @@ def _upload() -> None:
     if st.session_state.get("form uploaded") != folder:
         st.session_state["form uploaded"] = folder
         form.put(("data", "folder"), folder)
+        form.replace(form.text())
         st.rerun()
 
 
@@ -142,22 +144,23 @@ def _file() -> None:
         begin = st.selectbox("Begin with", names, index=None, placeholder="choose to begin anew", key="form begin")
         if st.button("Take it", disabled=begin is None, key="form take"):
             study_text = SMALL if begin == names[0] else data.store().study_text(str(begin))
-            st.session_state[form.FILE] = study_text
+            form.replace(study_text)
             st.rerun()
     file = st.file_uploader("or a study file", type=["yaml", "yml"], key="form file")
     if file is not None and st.session_state.get("form read") != file.file_id:
         st.session_state["form read"] = file.file_id
-        st.session_state[form.FILE] = file.getvalue().decode("utf-8-sig", "replace")
+        form.replace(file.getvalue().decode("utf-8-sig", "replace"))
         st.rerun()
-    st.session_state["form text"] = form.text()
+    widget = f"form text {st.session_state[form.TEXT]}"
+    st.session_state[widget] = form.text()
     st.text_area(
-        "Study file", key="form text", height=430,
-        on_change=lambda: st.session_state.update({form.FILE: st.session_state["form text"]}),
+        "Study file", key=widget, height=430,
+        on_change=lambda: form.replace(st.session_state[widget]),
         help="Change it here, or by the form: both are the same study.",
     )  # fmt: skip
     is_sound = launch_check.before(form.text())
     with st.container(horizontal=True):
-        _start(is_sound)
+        launching.button(is_sound)
         name = value_at(_tree(), ("name",)) or "study"
         st.download_button("Download", form.text(), f"{name}.yaml", "text/yaml", icon=":material/download:")
     st.caption(f"The same from a terminal: `whichlayers run {name}.yaml --store {store_root()}`")
@@ -168,18 +171,3 @@ def _tree() -> object:
         return read(form.text())
     except StudyFileError:
         return {}
-
-
-def _start(is_sound: bool) -> None:
-    icon = ":material/rocket_launch:"
-    if not st.button("Launch", type="primary", icon=icon, key="form launch", disabled=not is_sound):
-        return
-    try:
-        with st.spinner("Starting …"):
-            launched = runs.launch(form.text(), store_root(), cache_root())
-            launched.wait_until(lambda: launched.study in data.studies())
-    except WhichLayersError as error:
-        st.error("  \n".join(error.problems))
-        return
-    st.session_state[TO_OPEN] = launched.study
-    st.switch_page(st.session_state["pages"]["running"], query_params={"study": launched.study})

@@ -1,7 +1,9 @@
 """What steers a study that runs: stop, trials at once, retry, give up one trial. Every button shows its command."""
 
 import shlex
+import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -17,6 +19,8 @@ from dashboard.views import headline
 from engine import steering
 from engine.errors import WhichLayersError
 
+EARLY_SECONDS = 3.0
+"""Time in which a run that cannot begin has usually said so."""
 SHOWN = ["strategy", "fraction", "fold", "learning_rate", "seed"]
 
 
@@ -117,4 +121,8 @@ def _button(label: str, icon: str, command: str, possible: bool, act: Callable[[
 
 
 def _resume(study: str) -> None:
-    runs.launch(data.store().study_text(study), store_root(), cache_root())
+    launched = runs.launch(data.store().study_text(study), store_root(), cache_root())
+    with suppress(subprocess.TimeoutExpired):
+        launched.process.wait(EARLY_SECONDS)
+    if problems := launched.problems():
+        raise WhichLayersError(problems)

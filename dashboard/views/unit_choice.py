@@ -41,3 +41,4 @@ def _add(name: str) -> None:
     names = [] if found is None else [str(found)] if isinstance(found, str) else [str(item) for item in found]
     if name not in names:
         form.put(("strategies",), flow([*names, name]))
+        form.replace(form.text())

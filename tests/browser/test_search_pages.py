@@ -43,6 +43,7 @@ def quiet(page: sync_api.Page) -> None:
 
 def write(page: sync_api.Page, text: str) -> None:
     """Puts `text` into the page's study file."""
+    page.get_by_role("button", name="Launch", exact=True).wait_for()
     quiet(page)
     box = page.get_by_label("Study file", exact=True)
     box.fill(text)
@@ -60,7 +61,7 @@ def test_a_study_is_launched_stopped_gone_on_with_and_extended(page: sync_api.Pa
     page.get_by_text("did you mean 'contracting'").wait_for()
     write(page, FILE)
     page.get_by_text("'launched': no mistake in the file.").wait_for()
-    expect(page.get_by_label("Folds", exact=True)).to_have_value("5")
+    expect(page.get_by_label("Patience (epochs)", exact=True)).to_have_value("60")
     page.get_by_role("button", name="Launch", exact=True).click()
 
     page.get_by_role("heading", name="Running", exact=True).wait_for(timeout=LIMIT)
@@ -92,7 +93,7 @@ def test_the_list_opens_renames_exports_and_deletes(page: sync_api.Page, address
     page.goto(f"{address}studies")
     row = page.get_by_text("Choose a row to open")
     row.wait_for()
-    page.get_by_test_id("stDataFrame").locator("canvas").first.click(position={"x": 18, "y": 52})
+    page.get_by_test_id("stDataFrame").locator(".dvn-scroller").first.click(position={"x": 18, "y": 52})
     page.get_by_label("New name").wait_for()
     quiet(page)
     page.get_by_label("New name").fill("older")
