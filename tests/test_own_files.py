@@ -159,7 +159,7 @@ def test_without_the_guard_gradio_would_fetch(monkeypatch: pytest.MonkeyPatch, t
 
     monkeypatch.setattr(processing_utils, "async_ssrf_protected_download", fetch)
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    body = {"data": ["s", "t", {"path": "https://images.example.org/a.png", "meta": KIND}]}
+    body = {"data": ["s", "t", {"path": "https://images.example.org/a.png", "meta": KIND}, None]}
 
     async def post(guarded: bool) -> int:
         program = live_inference.build(str(Store.at(tmp_path).files.root), tmp_path)

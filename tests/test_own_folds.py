@@ -125,7 +125,7 @@ def test_the_report_pairs_images_and_tests_no_folds(found: Findings) -> None:
     assert "a split seed of its own for every strategy and fraction" in text
     assert "so images were paired whatever their fold; no test pairs folds. Beside them stands, as in" in text
     assert "corrected resampled t" not in text
-    assert "how much folds of the reference and of the strategy, which have folds of their own, differ" in text
+    assert "folds of the reference and of the strategy, which have folds of their own, vary" in text
     captions = {drawing.title: drawing.caption for drawing in drawings(found)}
     assert SAID in captions["Transfer or scratch"]
 
