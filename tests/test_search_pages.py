@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.views import form
-from engine import steering, studies
+from engine import studies
 from engine.config import loads
 from engine.store import Store
 from tests.made_store import made_progress, made_store
@@ -82,16 +82,17 @@ def test_units_are_added_as_a_strategy(store: Store) -> None:
     assert loads(page.session_state[form.FILE]).strategies[-1] == "blocks 8,9"
 
 
-def test_running_shows_states_and_steers(store: Store) -> None:
+def test_of_a_finished_study_running_shows_its_trials_and_offers_nothing_to_stop(store: Store) -> None:
     page = opened("running")
     assert not page.exception
-    stop = next(button for button in page.button if button.label == "Stop the study")
-    assert stop.disabled, "it does not run"
-    trial = str(store.plan("made")["id"].iloc[0])
-    assert steering.trial_states(store, "made").set_index("id").at[trial, "state"] == "completed"
+    buttons = {button.label: button.disabled for button in page.button}
+    assert buttons == {"Stop the study": True, "Go on": True, "Retry failed trials": True}
+    shown = page.dataframe[0].value
+    assert set(shown["state"]) == {"completed"}
+    assert set(shown["trial"]) == {trial[:12] for trial in store.plan("made")["id"]}
 
 
-def test_studies_are_listed_renamed_and_archived(store: Store) -> None:
+def test_studies_are_listed_and_come_back_from_the_archive(store: Store) -> None:
     page = opened("studies")
     assert not page.exception
     assert page.dataframe[0].value["study"].tolist() == ["made"]
