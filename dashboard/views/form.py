@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.launch.study_text import Entry, Key, entries, read, shown, typed, value_at, with_value
+from dashboard.views import notices
 from engine.errors import StudyFileError
 
 FILE = "study file"
@@ -35,10 +36,11 @@ def replace(file: str) -> None:
 
 def put(key: Key, value: object) -> None:
     """Writes a value into the file, whose text is drawn anew; None takes the key out."""
+    notices.say("form")
     try:
         st.session_state[FILE] = with_value(text(), key, value)
     except StudyFileError as error:
-        st.session_state["form problem"] = "  \n".join(error.problems)
+        notices.say("form", *error.problems)
     st.session_state[TEXT] += 1
 
 

@@ -6,7 +6,7 @@ from dashboard import data
 from dashboard.launch import uploads
 from dashboard.launch.study_text import SMALL, entries, read, value_at
 from dashboard.places import cache_root, store_root
-from dashboard.views import form, launch_check, launching, unit_choice
+from dashboard.views import form, launch_check, launching, notices, unit_choice
 from engine.architectures import STRATEGIES, UNITS
 from engine.errors import StudyFileError, WhichLayersError
 
@@ -30,9 +30,8 @@ def page() -> None:
     with right:
         _file()
     with left:
-        problem = st.session_state.pop("form problem", None)
-        if problem:
-            st.error(problem)
+        for line in notices.said("form"):
+            st.error(line)
         try:
             read(form.text())
         except StudyFileError as error:

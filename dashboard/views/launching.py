@@ -6,7 +6,7 @@ from dashboard import data
 from dashboard.launch import runs
 from dashboard.pages import TO_OPEN
 from dashboard.places import cache_root, store_root
-from dashboard.views import form
+from dashboard.views import form, notices
 from engine.errors import WhichLayersError
 
 STARTING = "launching"
@@ -23,7 +23,7 @@ def button(is_sound: bool) -> None:
 
 def go_on() -> None:
     """Opens the page of the run once the store has its study; until then says that it is starting, or why it ended."""
-    for line in st.session_state.pop("launch problems", []):
+    for line in notices.said("launch"):
         st.error(line)
     launched = st.session_state.get(STARTING)
     if launched is None:
@@ -40,10 +40,11 @@ def go_on() -> None:
 
 
 def _start() -> None:
+    notices.say("launch")
     try:
         st.session_state[STARTING] = runs.launch(form.text(), store_root(), cache_root(), known=data.studies())
     except WhichLayersError as error:
-        st.session_state["launch problems"] = list(error.problems)
+        notices.say("launch", *error.problems)
 
 
 def _wait(launched: runs.Launched) -> None:

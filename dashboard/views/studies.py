@@ -11,6 +11,7 @@ from dashboard import data
 from dashboard.figures.answer import duration
 from dashboard.pages import TO_OPEN
 from dashboard.places import cache_root
+from dashboard.views import notices
 from engine import studies
 from engine.errors import WhichLayersError
 
@@ -20,8 +21,8 @@ NAMES = {"closed": "trials done", "size": "size (MB)", "changed": "last change (
 def page() -> None:
     """The list; below it what can be done with the chosen study; an archive and an import at the end."""
     st.title("Studies", anchor=False)
-    for told in st.session_state.pop("studies said", []):
-        st.success(told)
+    for line in notices.said("studies"):
+        st.success(line)
     store = data.store()
     found = studies.study_rows(store)
     if found:
@@ -115,7 +116,7 @@ def _import() -> None:
 
             def unpack() -> None:
                 made = studies.unpack(data.store(), place, name=name or None, cache=cache_root())
-                st.session_state["studies said"] = [f"'{made.study}' is here: {made.files} files.", *made.notes]
+                notices.say("studies", f"'{made.study}' is here: {made.files} files.", *made.notes)
 
             _do(unpack, "")
 
@@ -135,5 +136,5 @@ def _do(act: object, then: str) -> None:
         st.error("  \n".join(error.problems))
         return
     if then:
-        st.session_state["studies said"] = [then]
+        notices.say("studies", then)
     st.rerun()

@@ -101,5 +101,10 @@ def test_the_list_opens_renames_exports_and_deletes(page: sync_api.Page, address
     page.get_by_label("New name").press("Enter")
     quiet(page)
     page.get_by_role("button", name="Rename").click()
-    page.get_by_text("'old' is called 'older' now.").wait_for()
+    said = page.get_by_text("'old' is called 'older' now.")
+    said.wait_for()
+    page.get_by_role("heading", name="Studies").click()
+    page.keyboard.press("r")  # Streamlit's key for drawing the page again
+    quiet(page)
+    expect(said).to_be_visible()
     assert "older" in store.studies()

@@ -1,8 +1,8 @@
 """How often intervals and bounds hold the truth, and what is recommended, in studies whose truth is known.
 
-    python benchmarks/coverage.py                       about two minutes on one core
-    python benchmarks/coverage.py --studies 1200        a smaller chance error, four times as long
-    python benchmarks/coverage.py --only bounds         one table: intervals, bounds or recommendations
+    python benchmarks/interval_coverage.py                       about two minutes on one core
+    python benchmarks/interval_coverage.py --studies 1200        a smaller chance error, four times as long
+    python benchmarks/interval_coverage.py --only bounds         one table: intervals, bounds or recommendations
 
 A simulated study has groups of images, shared out to folds in turn. Images and groups differ by chance; a training of
 a fold is off by some Dice, and 1/J of that variance is common to all J folds: so much Nadeau & Bengio (2003) take folds
