@@ -16,3 +16,10 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real images absent: no folder ../shared/data beside the project")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers (`-n 2 --dist loadgroup`) a file stays whole, and one of them has all that start a Ray."""
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
