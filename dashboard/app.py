@@ -67,6 +67,7 @@ STYLE = """<style>
 [data-testid="stIFrame"], iframe {border: 0}
 .st-key-live iframe {height: calc(100vh - 7rem)}
 [data-testid="stElementContainer"] {opacity: 1 !important}  /* parts that renew themselves do not fade */
+[data-testid="stButtonGroup"] button {min-height: 2.5rem}  /* as tall as the boxes beside them */
 [data-testid="stImage"] img {border-radius: 6px}
 [data-testid="stCaptionContainer"] p {font-size: 0.84rem}
 @media (max-width: 640px) {
