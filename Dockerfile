@@ -33,5 +33,6 @@ EXPOSE 8501
 # Follows another port or path: -e WHICHLAYERS_PORT=... -e WHICHLAYERS_PREFIX=/layers hold for the dashboard and for this.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["whichlayers", "health"]
 ENTRYPOINT ["whichlayers"]
-# Inside a container every address is the container's own; the port is published on the host by -p.
-CMD ["serve", "--host", "0.0.0.0"]
+# Inside a container every address is the container's own; -p above publishes the port to this machine alone. For others:
+# -e WHICHLAYERS_SIGN_IN=FILE, which then holds for whoever comes.
+CMD ["serve", "--host", "0.0.0.0", "--open-to-everybody"]

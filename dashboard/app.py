@@ -7,6 +7,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from dashboard import data
 from dashboard.pages import PAGES, TO_OPEN, fits, why_not
+from dashboard.places import sign_out_address
 from dashboard.views import (
     accuracy,
     agreement,
@@ -107,6 +108,8 @@ if st.session_state.get(TO_OPEN) in names:
 with st.sidebar:
     study = select("Study", names, "study", always=True) if names else None
     watch(study)
+    if there := sign_out_address():
+        st.html(f'<a href="{there}" style="font-size: 0.84rem">Sign out</a>')
 st.session_state["current"] = study
 task = task_of(study)
 pages = {

@@ -1,4 +1,4 @@
-"""Whether a dashboard answers. Needs only the standard library: a container asks every half minute."""
+"""Whether a dashboard answers. `is_healthy` needs only the standard library: a container asks every half minute."""
 
 import http.client
 

@@ -5,7 +5,8 @@ import io
 import signal
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,13 +15,27 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
-from dashboard.inference_messages import Answer, ClassAnswer, Maps, MapsRequest, Request
+from dashboard.inference_messages import (
+    Answer,
+    ClassAnswer,
+    ClipBegun,
+    ClipFrames,
+    ClipRequest,
+    ClipStep,
+    Maps,
+    MapsRequest,
+    NeighboursAnswer,
+    NeighboursRequest,
+    Preparing,
+    Request,
+)
 from engine.errors import DataError, StrategyError, WhichLayersError
 from engine.images import GrayImage, read_image
 
 if TYPE_CHECKING:
-    from engine.classifying import LoadedClassifier
+    from dashboard.inference_clips import OpenClips
     from engine.inference import LoadedModel
+    from engine.predicting import TrainedNetwork
     from engine.store import Store
 
 MODELS_KEPT = 4
@@ -36,6 +51,10 @@ GPU_BYTES_NEEDED = 2 * 2**30
 """Free GPU memory below which frames are answered by the processor, so that no trial runs out of memory."""
 
 
+Answered = Answer | ClassAnswer | Maps | ClipBegun | ClipFrames | NeighboursAnswer | Preparing | None
+Asked = Request | MapsRequest | ClipRequest | ClipStep | NeighboursRequest
+
+
 def serve(pipe_number: str, store_root: str, threads: str, cache: str) -> None:
     """Answer requests until the server closes the pipe or is gone. Runs in the process, and alone loads torch.
 
@@ -46,54 +65,65 @@ def serve(pipe_number: str, store_root: str, threads: str, cache: str) -> None:
     pipe = Connection(int(pipe_number))
     import torch
 
-    from engine.inference import load_model, planned, said
+    from dashboard.inference_clips import OpenClips
+    from dashboard.inference_neighbours import TrainingImages
     from engine.store import Store
 
     torch.set_num_threads(int(threads))
-    store = Store.at(store_root)
-    loaded: OrderedDict[tuple[str, str], LoadedModel | LoadedClassifier] = OrderedDict()
+    store, clips = Store.at(store_root), OpenClips()
+    trained_on = TrainingImages(store, Path(cache))
+    networks = _Networks(store, Path(cache))
     with contextlib.suppress(EOFError, OSError):  # the server is gone
         pipe.send("up")
         while True:
-            request: Request | MapsRequest = pipe.recv()
-            key = (request.study, request.trial_id)
-            reply: Answer | ClassAnswer | Maps | WhichLayersError | None
+            request: Asked = pipe.recv()
+            reply: Answered | WhichLayersError
             try:
-                if key not in loaded:
-                    if said(planned(store, *key), "task", "segmentation") == "classification":
-                        loaded[key] = _classifier(store, key, Path(cache))
-                    else:
-                        loaded[key] = load_model(store, *key, device=_device())
-                    while len(loaded) > MODELS_KEPT or (len(loaded) > 1 and _bytes(loaded.values()) > BYTES_KEPT):
-                        loaded.popitem(last=False)
-                loaded.move_to_end(key)
-                reply = _reply(store, loaded[key], request)
+                if isinstance(request, NeighboursRequest):
+                    network = networks[request.study, request.trial_id]
+                    reply = trained_on.answer(network, request, lambda frame: _read(frame).pixels)
+                else:
+                    reply = _reply(store, networks, clips, request)
             except WhichLayersError as error:
                 reply = error
             pipe.send(reply)
 
 
-def _classifier(store: "Store", key: tuple[str, str], cache: Path) -> "LoadedClassifier":
-    from engine.classifying import load_classifier  # only where classes are asked for: it loads readers of data
+class _Networks:
+    """The networks that were used last."""
 
-    return load_classifier(store, *key, cache=cache, device=_device())
+    def __init__(self, store: "Store", cache: Path) -> None:
+        self._store, self._cache = store, cache
+        self._loaded: OrderedDict[tuple[str, str], TrainedNetwork] = OrderedDict()
 
+    def __getitem__(self, key: tuple[str, str]) -> "TrainedNetwork":
+        """The network of (study, trial id), loaded where it is not. Raises as `engine.predicting.load_network`."""
+        from engine.predicting import load_network
 
-def _bytes(loaded: "Iterable[LoadedModel | LoadedClassifier]") -> int:
-    models = (one if hasattr(one, "network") else one.model for one in loaded)
-    return sum(tensor.nbytes for model in models for tensor in model.network.state_dict().values())
+        if key not in self._loaded:
+            self._loaded[key] = load_network(self._store, *key, cache=self._cache, device=_device())
+            while len(self._loaded) > MODELS_KEPT or (len(self._loaded) > 1 and self._bytes() > BYTES_KEPT):
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(key)
+        return self._loaded[key]
+
+    def _bytes(self) -> int:
+        return sum(tensor.nbytes for one in self._loaded.values() for tensor in one.model.network.state_dict().values())
 
 
 def _reply(
-    store: "Store", loaded: "LoadedModel | LoadedClassifier", request: Request | MapsRequest
-) -> Answer | ClassAnswer | Maps | None:
-    from engine.inference import LoadedModel
-
-    if not isinstance(loaded, LoadedModel):
-        if isinstance(request, MapsRequest):
+    store: "Store", networks: _Networks, clips: "OpenClips", request: Request | MapsRequest | ClipRequest | ClipStep
+) -> Answered:
+    if isinstance(request, ClipStep):
+        return clips.step(request)
+    if isinstance(request, ClipRequest):
+        return clips.begin(request, [networks[key] for key in request.trials])
+    network = networks[request.study, request.trial_id]
+    if isinstance(request, MapsRequest):
+        if network.classifies:
             raise StrategyError("feature maps are shown of networks that outline structures; choose another study")
-        return _classes(loaded, request.frame, request.scanner)
-    return _maps(store, loaded, request) if isinstance(request, MapsRequest) else _answer(loaded, request.frame)
+        return _maps(store, network.model, request)
+    return _classes(network, request) if network.classifies else _answer(network, request)
 
 
 def _device() -> Literal["cpu", "cuda"]:
@@ -110,63 +140,72 @@ def _maps(store: "Store", model: "LoadedModel", request: MapsRequest) -> Maps:
     return unit_maps(before, request.image, request.unit), unit_maps(model, request.image, request.unit)
 
 
-def _answer(model: "LoadedModel", frame: bytes | None) -> Answer | None:
-    """What the network says of `frame`; None where there is none and the process only warms up."""
-    from engine.inference import outline, predict
+def _answer(network: "TrainedNetwork", request: Request) -> Answer | None:
+    """What the network says of the frame; None where there is none and the process only warms up."""
+    from engine.predicting import predict_frame
 
-    if frame is None:
+    if request.frame is None:
         # Whatever loads with a first frame (kernels, image formats) loads now.
-        _answer(model, _png(Image.fromarray(np.eye(model.image_size, dtype=np.uint8))))
+        _answer(network, replace(request, frame=_png(np.eye(network.model.image_size, dtype=np.uint8))))
         return None
     clock = [time.perf_counter()]
-    gray = _read(frame)
+    gray = _read(request.frame)
     height, width = gray.pixels.shape
     clock.append(time.perf_counter())
-    prediction = predict(model, gray.pixels)
+    said = predict_frame(network, gray.pixels)
     clock.append(time.perf_counter())
-    outlined = _png(Image.fromarray(outline(gray.pixels, prediction.mask)))
-    mask = _png(Image.fromarray(prediction.mask * np.uint8(255 // model.structures)))
+    assert said.outlined is not None
+    outlined = _png(said.drawn(request.overlay)) if request.picture == "PNG" else _jpeg(said.drawn(request.overlay))
+    mask = _png(said.outlined.mask * np.uint8(255 // len(network.names)))
     clock.append(time.perf_counter())
-    steps = [(after - before) * 1000 for before, after in pairwise(clock)]
     return Answer(
         outlined=outlined,
         mask=mask,
         height=height,
         width=width,
-        area_pixels=prediction.area_pixels,
-        milliseconds=dict(zip(("decode", "network", "draw"), steps, strict=True)),
+        area_pixels=said.outlined.area_pixels,
+        areas_pixels=said.areas_pixels,
+        milliseconds=_steps(clock),
         scaled_range=gray.scaled_range,
+        kept=gray.kept,
     )
 
 
-def _classes(loaded: "LoadedClassifier", frame: bytes | None, scanner: str) -> ClassAnswer | None:
-    """How probable each class is for `frame`; None where there is none and the process only warms up."""
-    from engine.classifying import classify
+def _classes(network: "TrainedNetwork", request: Request) -> ClassAnswer | None:
+    """How probable each class is for the frame; None where there is none and the process only warms up."""
+    from engine.classifying import LoadedClassifier
+    from engine.predicting import predict_frame
 
-    if frame is None:
-        sides = loaded.squares if isinstance(loaded.squares, dict) else {"": loaded.model.image_size}
+    assert isinstance(network.loaded, LoadedClassifier)
+    if request.frame is None:
+        sides = network.loaded.squares if isinstance(network.loaded.squares, dict) else {"": network.model.image_size}
         name, side = next(iter(sides.items()))
-        _classes(loaded, _png(Image.fromarray(np.eye(side, dtype=np.uint8))), name)
+        _classes(network, replace(request, frame=_png(np.eye(side, dtype=np.uint8)), scanner=name))
         return None
     clock = [time.perf_counter()]
-    gray = _read(frame)
+    gray = _read(request.frame)
     clock.append(time.perf_counter())
-    found = classify(loaded, gray.pixels, scanner=scanner)
+    said = predict_frame(network, gray.pixels, scanner=request.scanner)
     clock.append(time.perf_counter())
-    seen = _png(Image.fromarray(found.seen))
+    assert said.classified is not None
+    seen = _png(said.classified.seen)
     clock.append(time.perf_counter())
-    steps = [(after - before) * 1000 for before, after in pairwise(clock)]
-    order = np.argsort(-found.probabilities, kind="stable").tolist()
     return ClassAnswer(
-        classes=tuple(loaded.classes[place] for place in order),
-        probabilities=tuple(float(found.probabilities[place]) for place in order),
+        classes=tuple(name for name, _ in said.ranked),
+        probabilities=tuple(part for _, part in said.ranked),
         seen=seen,
-        how=found.how,
+        how=said.classified.how,
         height=gray.pixels.shape[0],
         width=gray.pixels.shape[1],
-        milliseconds=dict(zip(("decode", "network", "draw"), steps, strict=True)),
+        milliseconds=_steps(clock),
         scaled_range=gray.scaled_range,
+        kept=gray.kept,
     )
+
+
+def _steps(clock: Sequence[float]) -> dict[str, float]:
+    steps = [(after - before) * 1000 for before, after in pairwise(clock)]
+    return dict(zip(("decode", "network", "draw"), steps, strict=True))
 
 
 def _read(frame: bytes) -> GrayImage:
@@ -179,7 +218,14 @@ def _read(frame: bytes) -> GrayImage:
     return gray
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(pixels: np.ndarray) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, "PNG", compress_level=1)  # level 6 takes four times as long for a tenth fewer bytes
+    # Level 6 takes four times as long for a tenth fewer bytes.
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=92, subsampling=0)
     return stream.getvalue()

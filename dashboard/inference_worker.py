@@ -1,7 +1,8 @@
 """One process beside the server that loads torch and answers frames, for all users of the page.
 
-Requests pass one at a time over a pipe: a frame takes tens of milliseconds, and whoever waits too long is told
-so. The process starts with the first request, is started anew when it died or hung, and ends with the server.
+Requests pass one at a time over a pipe, in the order in which they came: a frame takes tens of milliseconds, a clip
+comes a few frames at a time, and whoever waits too long is told so. The process starts with the first request, is
+started anew when it died or hung, and ends with the server.
 """
 
 import contextlib
@@ -17,7 +18,22 @@ from types import TracebackType
 import numpy as np
 from jaxtyping import UInt8
 
-from dashboard.inference_messages import Answer, ClassAnswer, Maps, MapsRequest, Request
+from dashboard.gauges import timed
+from dashboard.inference_messages import (
+    Answer,
+    ClassAnswer,
+    ClipBegun,
+    ClipFrames,
+    ClipRequest,
+    ClipStep,
+    Maps,
+    MapsRequest,
+    NeighboursAnswer,
+    NeighboursRequest,
+    Preparing,
+    Request,
+)
+from dashboard.inference_turns import Turns
 from dashboard.places import cache_root
 from engine.errors import WhichLayersError
 
@@ -45,7 +61,7 @@ class InferenceWorker:
         self._store_root, self._cache = store_root, cache or cache_root()
         self._timeout_seconds = timeout_seconds
         self._threads = threads or min(8, _cores())
-        self._lock = Lock()
+        self._lock = Turns()
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         self._closed = False
@@ -60,25 +76,79 @@ class InferenceWorker:
         """Number of the process; None where none was started."""
         return self._process.pid if self._process else None
 
-    def predict(self, study: str, trial_id: str, frame: bytes) -> Answer:
-        """What the trial's network says of the PNG or JPEG in `frame`.
+    def answers(self, seconds: float = 5.0) -> bool:
+        """Whether the process answers within so long; True before the first request, and while it is at work."""
+        process = self._process
+        if self._closed or process is None:
+            return not self._closed
+        if not self._lock.acquire(timeout=seconds):
+            return process.poll() is None  # at work; one that hangs is ended by whoever waits on it
+        try:
+            if self._pipe is None:
+                return True
+            with contextlib.suppress(EOFError, OSError):
+                # No study has this name: the answer is that there is none, and costs nothing.
+                self._pipe.send(Request(study="", trial_id="", frame=None))
+                if self._pipe.poll(seconds):
+                    self._pipe.recv()
+                    return True
+            self._stop()  # a late answer could be taken for that of the next request, which starts it anew
+            return False
+        finally:
+            self._lock.release()
+
+    @timed(InferenceError)
+    def answer(self, request: Request) -> Answer | ClassAnswer:
+        """What a trial's network says of the frame in `request`: an outline, or classes.
 
         Raises DataError, StoreError or WeightsError as reading the frame and loading the network do, and
         InferenceError where the process gave no answer in time or died twice.
         """
-        answer = self._ask(Request(study=study, trial_id=trial_id, frame=frame))
-        if not isinstance(answer, Answer):
+        answer = self._ask(request)
+        if not isinstance(answer, Answer | ClassAnswer):
             raise InferenceError("the inference process answered without a picture; try the frame again")
         return answer
 
-    def classify(self, study: str, trial_id: str, frame: bytes, scanner: str = "") -> ClassAnswer:
-        """How probable each class is for the PNG or JPEG in `frame`, by a trial that tells classes apart.
+    def predict(self, study: str, trial_id: str, frame: bytes) -> Answer:
+        """Where the trial's network sees structures in the file `frame`. Raises as `answer` does."""
+        answer = self.answer(Request(study=study, trial_id=trial_id, frame=frame))
+        if not isinstance(answer, Answer):
+            raise InferenceError("this trial tells classes apart; choose one that outlines structures")
+        return answer
 
-        `scanner` names the study's square that is cut out, where there are several. Raises as `predict` does.
+    def classify(self, study: str, trial_id: str, frame: bytes, scanner: str = "") -> ClassAnswer:
+        """How probable each class is for the file `frame`, by a trial that tells classes apart.
+
+        `scanner` names the study's square that is cut out, where there are several. Raises as `answer` does.
         """
-        answer = self._ask(Request(study=study, trial_id=trial_id, frame=frame, scanner=scanner))
+        answer = self.answer(Request(study=study, trial_id=trial_id, frame=frame, scanner=scanner))
         if not isinstance(answer, ClassAnswer):
-            raise InferenceError("the inference process answered without classes; try the frame again")
+            raise InferenceError("this trial outlines structures; choose one that tells classes apart")
+        return answer
+
+    def begin_clip(self, request: ClipRequest) -> ClipBegun:
+        """Open a clip for the frames that `step_clip` gives. Raises as `answer` does."""
+        answer = self._ask(request)
+        if not isinstance(answer, ClipBegun):
+            raise InferenceError("the inference process did not open the clip; try it again")
+        return answer
+
+    @timed(InferenceError)
+    def step_clip(self, step: ClipStep) -> ClipFrames:
+        """What is said of the clip's next frames; other users' frames come in between. Raises as `answer` does."""
+        answer = self._ask(step)
+        if not isinstance(answer, ClipFrames):
+            raise InferenceError("the inference process answered without frames; try the clip again")
+        return answer
+
+    def neighbours(self, request: NeighboursRequest) -> NeighboursAnswer | Preparing:
+        """A frame among its trial's training images; `Preparing` while these are looked at: ask again.
+
+        Raises as `answer` does, and DataError where the training images are gone.
+        """
+        answer = self._ask(request)
+        if not isinstance(answer, NeighboursAnswer | Preparing):
+            raise InferenceError("the inference process answered without neighbours; try the frame again")
         return answer
 
     def feature_maps(self, study: str, trial_id: str, unit: str, image: UInt8[np.ndarray, "side side"]) -> Maps:
@@ -119,7 +189,9 @@ class InferenceWorker:
     ) -> None:
         self.close()
 
-    def _ask(self, request: Request | MapsRequest) -> Answer | ClassAnswer | Maps | None:
+    def _ask(
+        self, request: Request | MapsRequest | ClipRequest | ClipStep | NeighboursRequest
+    ) -> Answer | ClassAnswer | Maps | ClipBegun | ClipFrames | NeighboursAnswer | Preparing | None:
         if not self._lock.acquire(timeout=self._timeout_seconds):
             raise InferenceError(f"busy: {self._timeout_seconds:g} s of other frames ahead; try again in a moment")
         try:

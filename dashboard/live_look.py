@@ -63,9 +63,18 @@ main.fillable, .app { max-width: none !important; padding: 0 !important; }
 .figures dt { color: var(--body-text-color-subdued); font-size: 13px; }
 .figures dd { margin: 0; font-size: 14px; color: var(--body-text-color-subdued); }
 .figures dd b { font-size: 26px; font-weight: 600; color: var(--body-text-color); font-variant-numeric: tabular-nums; }
-#about, #figures, #footer { padding: 0 !important; }
-#frame img, #outlined img { width: 100%; height: 100%; object-fit: contain; }
-#classes { padding: 2px 4px !important; }
+.figures dt i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
+.figures { flex-wrap: wrap; row-gap: 10px !important; }
+.scale span { display: inline-block; width: 120px; height: 10px; border-radius: 2px; vertical-align: -1px;
+  margin: 0 6px;
+  background: linear-gradient(90deg, #44015400, #cc3e4c99, #f98e0999, #fcffa499), #555; }
+#about, #figures, #figures2, #footer, #kept, #file-figures { padding: 0 !important; }
+.camera button { padding: 5px 14px; margin-right: 6px; border: 1px solid var(--border-color-primary);
+  border-radius: var(--radius-md); background: var(--button-secondary-background-fill); color: var(--body-text-color); }
+.camera button:disabled { opacity: .45; }
+.camera canvas { max-width: 100%; max-height: 480px; border-radius: 4px; background: #000; }
+#frame img, .outlined img { width: 100%; height: 100%; object-fit: contain; }
+.classes { padding: 2px 4px !important; }
 .said { display: grid; grid-template-columns: minmax(7rem, 34%) 1fr 5.4rem; gap: 4px 12px; align-items: center; }
 .said span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: 14px;
   color: var(--body-text-color-subdued); }
@@ -78,8 +87,18 @@ main.fillable, .app { max-width: none !important; padding: 0 !important; }
 .others summary { cursor: pointer; font-size: 14px; color: var(--body-text-color-subdued); }
 .seen { display: flex; gap: 12px; align-items: end; margin: 14px 0 0; }
 .seen img { width: 132px; height: 132px; border-radius: 4px; object-fit: contain; }
+.neighbours { display: flex; flex-wrap: wrap; gap: 16px; flex-direction: row-reverse; justify-content: flex-end; }
+.neighbours svg { flex: none; }
+.neighbours circle { fill: var(--neutral-400); fill-opacity: .6; }
+.neighbours circle.here { fill: var(--color-accent); fill-opacity: 1; stroke: var(--body-background-fill);
+  stroke-width: 2; }
+.pictures { display: flex; flex-wrap: wrap; gap: 8px; align-content: flex-start; flex: 1 1 300px; }
+.pictures figure { margin: 0; width: 118px; }
+.pictures img { width: 118px; height: 118px; border-radius: 3px; object-fit: contain; }
+.pictures figcaption { font-size: 12px; color: var(--body-text-color-subdued); overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap; }
 #mask { align-self: start; }
 /* As tall as the tools under the frame, so that frame and outline are shown in one size. */
-#outlined .image-container { padding-bottom: 41px; }
+.outlined .image-container { padding-bottom: 41px; }
 footer { display: none !important; }
 """

@@ -1,25 +1,29 @@
-"""A guard in front of the Gradio program: whatever a request says, the server asks no other machine for a file.
+"""A guard in front of the Gradio program: it asks no other machine for a file, and hands out none but its own.
 
-Gradio fetches a file whose `path` is a web address, and streams what `/file=` with a web address names.
+Gradio fetches a file whose `path` is a web address, and streams what `/file=` with a web address names. A path it
+compares as it is written: a link within its folder would lead out of it.
 """
 
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gradio.utils import get_upload_folder
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 NAMED_IN_PATH = re.compile(r"/(?:file|proxy)=\s*[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
+FILE_IN_PATH = re.compile(r"/gradio_api/file[=/](.*)", re.DOTALL)
 REFUSAL = "Files from other addresses are not fetched: upload the frame itself."
 
 
 class OwnFilesOnly:
-    """An ASGI program before another that answers 400 to requests which name a file of another machine."""
+    """An ASGI program before another: 400 where a request names another machine's file, 404 for files not kept."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,6 +34,10 @@ class OwnFilesOnly:
             return
         if NAMED_IN_PATH.search(scope["path"]):
             await _refuse(scope, receive, send)
+            return
+        named = FILE_IN_PATH.search(scope["path"])
+        if named and not is_kept(named[1], Path(get_upload_folder())):
+            await PlainTextResponse("No such file.", status_code=404)(scope, receive, send)
             return
         headers = Headers(scope=scope)
         # Uploads bring the file itself, up to MAX_FILE, and are not held in memory here.
@@ -53,6 +61,17 @@ class OwnFilesOnly:
             return read.pop() if read else await receive()
 
         await self._app(scope, again, send)
+
+
+def is_kept(path: str, folder: Path) -> bool:
+    """Whether a path names a file in a folder within `folder`, as uploads and outlines are kept there."""
+    try:
+        if not Path(path).is_absolute() or ".." in Path(path).parts:
+            return False
+        real = Path(path).resolve(strict=True)
+        return real.is_file() and real.parent.parent == folder.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def names_other_machines(body: bytes, own_hosts: set[str]) -> bool:

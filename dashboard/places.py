@@ -14,3 +14,8 @@ def store_root() -> str:
 def cache_root() -> Path:
     """Where decoded images lie: WHICHLAYERS_CACHE, or the user's cache folder."""
     return Path(os.environ.get("WHICHLAYERS_CACHE") or platformdirs.user_cache_path("whichlayers"))
+
+
+def sign_out_address() -> str:
+    """Where whoever signed in signs out; "" where nobody has to sign in."""
+    return os.environ.get("WHICHLAYERS_SIGN_OUT", "")

@@ -1,5 +1,7 @@
-"""One ASGI program on one port: the Streamlit pages, the mounted Gradio program, and the health check."""
+"""One ASGI program on one port: the Streamlit pages, the mounted Gradio program, and what watches over the server."""
 
+import asyncio
+import contextlib
 import ipaddress
 import os
 import socket
@@ -15,15 +17,19 @@ from urllib.parse import urlencode
 import streamlit as st
 import uvicorn
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 from streamlit.web import bootstrap
 
-from dashboard import live_inference, reader_page, thumbnails
-from dashboard.health import HEALTHY
+from dashboard import kept_uploads, limits, live_inference, logs, reader_page, thumbnails, watching
+from dashboard.observed import Observed
 from dashboard.origin import OwnPagesOnly
 from dashboard.pages import PAGES
 from dashboard.places import cache_root, store_root
+from dashboard.sign_in import SignIn
+from dashboard.sign_in.settings import SignInSettings
+from dashboard.sign_in.settings import load as load_sign_in
 from engine.errors import WhichLayersError
 
 THEME = {
@@ -40,7 +46,6 @@ THEME = {
     "theme.dark.secondaryBackgroundColor": "#1d2328",
     "theme.dark.textColor": "#e6eaee",
 }
-"""Addresses of the pages, as in `app.py`."""
 OPTIONS = {
     "browser.gatherUsageStats": False,
     "client.toolbarMode": "minimal",
@@ -51,40 +56,76 @@ OPTIONS = {
     "server.headless": True,
     "runner.magicEnabled": False,
     "logger.level": "warning",
+    "server.maxUploadSize": limits.UPLOAD_BYTES // limits.MEGABYTE,
     **THEME,
 }
 """Set here and not in `.streamlit/config.toml`, so that they hold from any working directory."""
+SILENT = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+}
+"""Environment of the server, and of the runs that its pages start: nothing is told to anybody."""
+
+
+SWEEP_SECONDS = 600.0
+GRACE_SECONDS = 2
+"""How long connections may take to close once the server is told to stop."""
+LARGEST_MESSAGE = 32 * 2**20
+"""Bytes of a message that a websocket takes: a frame of the Live page's stream, and what a page's widgets say."""
 
 
 def create(
-    store: str | None = None, cache: Path | None = None, prefix: str = "", hosts: Collection[str] = ()
-) -> OwnPagesOnly:
+    store: str | None = None,
+    cache: Path | None = None,
+    prefix: str = "",
+    hosts: Collection[str] = (),
+    sign_in: SignInSettings | None = None,
+) -> ASGIApp:
     """The ASGI program. `prefix` is the path under which a reverse proxy serves it, such as `/layers`; it keeps it.
 
-    It answers under addresses, this machine's name and the names in `hosts`, and to its own pages (`dashboard.origin`).
+    It answers under addresses, this machine's name and the names in `hosts`, to its own pages (`dashboard.origin`),
+    and, with `sign_in`, to those who signed in.
 
     The store and cache are told to the pages by WHICHLAYERS_STORE and WHICHLAYERS_CACHE: one program per process.
     """
     prefix = "/" + prefix.strip("/") if prefix.strip("/") else ""
     os.environ["WHICHLAYERS_STORE"] = store or store_root()
     os.environ["WHICHLAYERS_CACHE"] = str(cache or cache_root())
+    os.environ.update(SILENT)
+    os.environ["WHICHLAYERS_SIGN_OUT"] = f"{prefix}/sign-out" if sign_in else ""
     bootstrap.load_config_options({**OPTIONS, "server.baseUrlPath": prefix.strip("/")})
     inference = live_inference.build(store_root(), cache_root())
 
     @asynccontextmanager
     async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
         # A mounted program's own lifespan is not run by the one that mounts it.
+        sweeping = asyncio.create_task(_sweep_now_and_then())
         async with inference.router.lifespan_context(inference):
             yield {}
+        sweeping.cancel()
 
     routes: list[BaseRoute] = [
-        Route(f"{prefix}/healthz", _health),
+        *watching.routes(prefix),
         Mount(f"{prefix}/inference", app=inference),
         Mount(f"{prefix}/reader", app=reader_page.build(store_root(), cache_root())),
         *thumbnails.routes(prefix),
         *(Route(f"{prefix}/{page}", _open(page, prefix)) for page in PAGES),
     ]
-    return OwnPagesOnly(st.App(Path(__file__).with_name("app.py"), routes=routes, lifespan=lifespan), hosts)
+    program: ASGIApp = st.App(Path(__file__).with_name("app.py"), routes=routes, lifespan=lifespan)
+    program = limits.BodyLimits(program, limits.of_server(prefix))
+    if sign_in is not None:
+        program = SignIn(program, sign_in, prefix)
+    return Observed(OwnPagesOnly(program, hosts), prefix)
+
+
+async def _sweep_now_and_then() -> None:
+    """Looks after what the Live program keeps; also after what an earlier server that was killed has left."""
+    while True:
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(kept_uploads.sweep_frames)
+        await asyncio.sleep(SWEEP_SECONDS)
 
 
 def _open(page: str, prefix: str) -> Callable[[Request], Awaitable[RedirectResponse]]:
@@ -94,11 +135,6 @@ def _open(page: str, prefix: str) -> Callable[[Request], Awaitable[RedirectRespo
         return RedirectResponse(f"{prefix}/?{query}", status_code=307)
 
     return to_start
-
-
-async def _health(request: Request) -> Response:
-    # A page that is not there is answered with 200 and the pages' own HTML: only the body tells.
-    return Response(HEALTHY, media_type="application/json")
 
 
 def is_loopback(host: str) -> bool:
@@ -140,24 +176,44 @@ def serve(
     cache: Path | None = None,
     open_browser: bool = False,
     hosts: Collection[str] = (),
+    sign_in: Path | None = None,
+    open_to_everybody: bool = False,
+    log: str = "text",
 ) -> None:
-    """Serve until Ctrl-C. Raises WhichLayersError where the port is taken.
+    """Serve until Ctrl-C or SIGTERM. Raises WhichLayersError where the port is taken, or the settings are wrong.
 
-    An address that others can reach must be asked for, and brings a warning: there is no sign-in.
+    An address that others can reach needs `sign_in`, a file as `dashboard.sign_in.settings` reads it, or the word that
+    it is open to everybody.
     """
+    settings = load_sign_in(sign_in) if sign_in else None
+    if not is_loopback(host) and settings is None and not open_to_everybody:
+        raise WhichLayersError(
+            f"--host {host}: others can reach it, and nobody has to sign in; make a password with 'whichlayers "
+            "password sign-in.yaml' and add --sign-in sign-in.yaml, use --host 127.0.0.1, or say --open-to-everybody"
+        )
     listening = free_socket(host, port)
     port = listening.getsockname()[1]
-    if not is_loopback(host):
+    if log == "json":
+        logs.to_json()
+    if not is_loopback(host) and settings is None:
         print(
-            f"warning: listening on {host}: everyone who reaches port {port} sees the results and images; there is "
-            "no sign-in. Use --host 127.0.0.1, or put a reverse proxy with sign-in in front.",
-            file=sys.stderr,
+            f"open to everybody: who reaches {host}:{port} sees results and images, and runs studies", file=sys.stderr
         )
-    app = create(store, cache, prefix, [host, *hosts])
+    app = create(store, cache, prefix, [host, *hosts], settings)
+    if log == "json":
+        logs.gather()
     shown = host if host not in ("0.0.0.0", "::") else "127.0.0.1"
     url = f"http://{shown}:{port}/" + (prefix.strip("/") + "/" if prefix.strip("/") else "")
     print(f"WhichLayers: {url}", flush=True)
     if open_browser:
         threading.Timer(1.0, webbrowser.open, [url]).start()
-    config = uvicorn.Config(app, log_level="warning", ws_max_size=64 * 2**20, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        ws_max_size=LARGEST_MESSAGE,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        server_header=False,
+        log_config=None if log == "json" else uvicorn.config.LOGGING_CONFIG,
+    )
     uvicorn.Server(config).run(sockets=[listening])

@@ -9,8 +9,12 @@ import pandas as pd
 from dashboard.figures.answer import NETWORKS, network_name
 from dashboard.figures.measures import main_of
 from engine.datasets.kept_crop import kept_crop
-from engine.store import Store, latest
+from engine.store import Store
+from engine.trained import find_trial, trained_trials
 from engine.trial import AS_PRETRAINED, Task
+
+ID_LETTERS = 64
+"""Of a trial's id: a SHA-256."""
 
 
 class TrainedStudies:
@@ -37,11 +41,7 @@ class TrainedStudies:
             known = self._tables.get(study)
             if known is not None and known[0] == kept:
                 return known[1]
-        attempts = self._store.attempts(study)
-        rows = attempts[attempts["id"].isin(kept)]
-        rows = rows.assign(best_validation=rows["validation_dice"].fillna(rows["validation_accuracy"]).astype(float))
-        order = ["fraction", "best_validation"]
-        table = latest(rows).sort_values(order, ascending=False, kind="stable") if len(rows) else rows
+        table = trained_trials(self._store, study)
         # Weights are written before their row: a listing between the two is looked at again.
         if set(table["id"]) == kept:
             with self._lock:
@@ -54,6 +54,17 @@ class TrainedStudies:
         rates, seeds = table["learning_rate"].nunique() > 1, table["seed"].nunique() > 1
         measure = main_of(self._store.facts(study)).main
         return [(_label(row, measure, rate=rates, seed=seeds), row["id"]) for row in table.to_dict("records")]
+
+    def find(self, study: str, wanted: str) -> str:
+        """The id of the trial that is meant: an id, the first letters of one, or "best". Raises StoreError."""
+        # A whole id is asked of the inference process, which knows best whether its weights are there.
+        return wanted if len(wanted) == ID_LETTERS else find_trial(self._store, study, wanted)
+
+    def short_name(self, study: str, trial_id: str) -> str:
+        """What a trial is called where there is little room: its strategy and fold."""
+        rows = self.table(study)
+        row = rows[rows["id"] == trial_id].to_dict("records")
+        return f"{row[0]['strategy']}, fold {row[0]['fold']}" if row else trial_id[:8]
 
     def task(self, study: str) -> Task:
         """What the study's networks learn."""

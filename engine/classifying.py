@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
 
-from engine.datasets.cached import load_cached
 from engine.datasets.crops import Crop, central_square
 from engine.datasets.kept_crop import kept_crop
 from engine.errors import DataError, StoreError
 from engine.images import resize_image
 from engine.inference import LoadedModel, load_model, planned, said
 from engine.models import Classifier
-from engine.splits import split_images
 from engine.store import Store
+from engine.trial_images import trial_images
 
 CHUNK = 256
 """Images that are added up at once."""
@@ -90,7 +89,7 @@ def classify(
     it names none of them, and where the frame is smaller than its square.
     """
     clock = [perf_counter()]
-    square = _cut_out(frame, loaded.squares, scanner)
+    square = cut_out(frame, loaded.squares, scanner)
     image = resize_image(square, loaded.model.image_size)
     values = image.astype(np.float32) / 255
     if loaded.mean is not None:
@@ -113,7 +112,8 @@ def classify(
     )
 
 
-def _cut_out(frame: UInt8[np.ndarray, "height width"], squares: Crop, scanner: str) -> UInt8[np.ndarray, "h w"]:
+def cut_out(frame: UInt8[np.ndarray, "height width"], squares: Crop, scanner: str) -> UInt8[np.ndarray, "h w"]:
+    """The square of a frame that a study looks at. Raises DataError where it is not told which, or has no room."""
     if squares is None:
         return frame
     if squares == "square":
@@ -150,26 +150,13 @@ def _mean_image(trial: dict[str, Any], cache: Path | None, study: str) -> Float3
     if not len(trial["units"]):
         return None
     try:
-        if cache is None:
-            raise DataError("no folder of images")
-        dataset = load_cached(str(trial["data"]), cache)
+        images = trial_images(trial, cache, study)
     except DataError as error:
         raise DataError(
             f"study '{study}': this network takes the mean of its training images off a frame, and they are not in the "
             "cache any more; run the study again to read them anew"
         ) from error
-    split = split_images(
-        images=len(dataset.images),
-        groups=dataset.groups_for_splits(trial["split_by"]),
-        by=trial["split_by"],
-        given=list(dataset.table["split"]),
-        of=int(trial["folds"]),
-        fold=int(trial["fold"]),
-        fraction=float(trial["fraction"]),
-        seed=int(trial["split_seed"]),
-        validation=said(trial, "validation", 20.0),
-    )
-    return _mean(dataset.images, split.training)
+    return _mean(images.dataset.images, images.split.training)
 
 
 def _mean(images: UInt8[np.ndarray, "image side side"], places: Sequence[int]) -> Float32[np.ndarray, "side side"]:

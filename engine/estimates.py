@@ -18,6 +18,7 @@ from engine import study as planning
 from engine.combinations import caveats, product
 from engine.datasets import Dataset
 from engine.datasets.cache_files import write_aside
+from engine.gradient_norms import AUTO_BATCHES
 from engine.hardware import Machine, this_machine
 from engine.preparation import preview
 from engine.splits import Split
@@ -240,7 +241,8 @@ def _seconds(trial: Trial, dataset: Dataset, took: Timing) -> tuple[float, float
         whole = trial.iterations * took.step_seconds + views + tests
         return whole, whole
     unfrozen = (len(trial.units) - 1) * trial.unfreeze_every if trial.method == "gradual unfreezing" else 0
-    epoch = trial.batches_per_epoch * took.step_seconds + len(split.validation) * seen
+    steps = trial.batches_per_epoch + (AUTO_BATCHES if trial.method == "auto rates" else 0)
+    epoch = steps * took.step_seconds + len(split.validation) * seen
     fewest = min(trial.max_epochs, max(1, unfrozen) + trial.patience)
     return fewest * epoch + views + tests, trial.max_epochs * epoch + views + tests
 

@@ -99,7 +99,7 @@ def share(
         whole = int(wanted_gpu) if wanted_gpu >= 1 else 0
         places = min(places, machine.gpus // whole if whole else machine.gpus * int(1 / wanted_gpu + 1e-9))
     else:
-        places = min(places, max(1, int(0.8 * machine.memory_gb / _memory_gb(model))))
+        places = min(places, max(1, int(0.8 * machine.memory_gb / memory_gb(model))))
     return Share(
         device="cuda" if wanted_gpu else "cpu",
         cpu=cpu,
@@ -110,7 +110,7 @@ def share(
     )
 
 
-def _memory_gb(model: ModelSettings) -> float:
+def memory_gb(model: ModelSettings) -> float:
     """Memory of one training, estimated from activations of a batch of two and the optimiser's state.
 
     Of a classifier from its parameters with their gradients and Adam's two moments, and frozen layers computed once.
@@ -124,7 +124,7 @@ def _memory_gb(model: ModelSettings) -> float:
 def _gpu_part(machine: Machine, model: ModelSettings) -> float:
     if not machine.gpus:
         return 0.0
-    together = int(min(4, machine.cores / machine.gpus, machine.gpu_memory_gb / (2 * _memory_gb(model))))
+    together = int(min(4, machine.cores / machine.gpus, machine.gpu_memory_gb / (2 * memory_gb(model))))
     return 1.0 / max(1, together)
 
 

@@ -9,9 +9,7 @@ import numpy as np
 import safetensors
 import torch
 from jaxtyping import Float32, UInt8
-from PIL import Image, ImageDraw
 from safetensors.torch import load_file
-from skimage.measure import find_contours
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,8 +24,6 @@ from engine.strategies import Network, tensor_names
 
 THRESHOLD = 0.5
 """Probability from which a pixel belongs to the structure, as when trials are tested."""
-
-CYAN = (0, 235, 255)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,32 +148,6 @@ def predict(model: LoadedModel, frame: UInt8[np.ndarray, "height width"]) -> Pre
         area_pixels=area,
         milliseconds=dict(zip(("resize", "network", "mask"), steps.tolist(), strict=True)),
     )
-
-
-def outline(
-    frame: UInt8[np.ndarray, "height width"], mask: UInt8[np.ndarray, "height width"]
-) -> UInt8[np.ndarray, "height width channel"]:
-    """The frame in RGB with the mask's edge drawn in cyan, antialiased; thicker in larger frames."""
-    image = Image.fromarray(frame).convert("RGB")
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return np.asarray(image)
-    height, width = frame.shape
-    thickness = max(1.5, min(height, width) / 200)
-    finer = 4 if thickness < 4 else 2  # Pillow draws without antialiasing: drawn larger, then averaged down
-    margin = round(thickness) + 2
-    top, left = max(0, int(rows[0]) - margin), max(0, int(columns[0]) - margin)
-    bottom, right = min(height, int(rows[-1]) + 1 + margin), min(width, int(columns[-1]) + 1 + margin)
-    # The ring of zeros closes contours of structures that the frame's border cuts.
-    part = np.pad(mask[top:bottom, left:right], 1)
-    line = Image.new("L", ((right - left) * finer, (bottom - top) * finer))
-    draw = ImageDraw.Draw(line)
-    for contour in find_contours(part, 0.5):
-        # A contour counts pixel centres of the padded part; Pillow counts pixel corners.
-        points = (contour[:, ::-1] - 0.5) * finer
-        draw.line(points.ravel().tolist(), fill=255, width=round(thickness * finer), joint="curve")
-    image.paste(CYAN, (left, top), line.reduce(finer))
-    return np.asarray(image)
 
 
 def planned(store: Store, study: str, trial_id: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from engine.architectures import UNITS, parse_strategy, trainable_parameters
 from engine.class_pretraining import class_start_images, class_start_weights, held_out_classes
 from engine.datasets import Dataset, open_dataset
 from engine.errors import DataError, StoreError, StrategyError
-from engine.hardware import Share, share, this_machine
+from engine.hardware import Machine, Share, share, this_machine
 from engine.models import build, check_network, network_code, unit_names, unit_parameters
 from engine.pretraining import StartWeights, encoder_weights, held_out_images, start_images, start_weights
 from engine.rates import next_rate
@@ -26,6 +26,21 @@ from engine.trial import CLOSED, Trial
 
 OUTPUT_CONVOLUTION = "9.4"
 """The U-Net's output convolution in the finer partition."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """What a trial takes on the nodes of a cluster, the same on each, and how many run at once."""
+
+    portion: Share
+    room: int
+    """Trials at once that there is room for."""
+    memory_bytes: int
+    """That a trial reserves on its node; 0 reserves none."""
+    machine: Machine
+    """A node that runs trials, for what pages say."""
+    nodes: tuple[Mapping[str, Any], ...] = ()
+    """Each node that runs trials, for what pages say: host, cores, gpus, trials at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +58,19 @@ class Prepared:
     own: dict[str, Any]
 
 
-def prepare(study: Study, store: Store, cache: Path, progress: Callable[[float, str], None]) -> Prepared:
-    """Data, start weights, what a trial may take, the plan, and the facts that pages show.
+def prepare(
+    study: Study, store: Store, cache: Path, progress: Callable[[float, str], None], places: Places | None = None
+) -> Prepared:
+    """Data, start weights, what a trial may take here or at `places`, the plan, and the facts that pages show.
 
     Raises StoreError where the store holds another study's results under this name, DataError where start
     weights would be pre-trained on images of the study itself.
     """
-    machine = this_machine()
-    portion = share(machine, study.resources, study.model, study.training.precision)
+    if places is None:
+        machine = this_machine()
+        portion = share(machine, study.resources, study.model, study.training.precision)
+    else:
+        machine, portion = places.machine, places.portion
     own = own_network(study)
     study = _with_reference(study, own.get("units"))
     dataset = open_dataset(
@@ -89,6 +109,8 @@ def prepare(study: Study, store: Store, cache: Path, progress: Callable[[float, 
         parameters=_parameters(study, own.get("units"), planning.classes(study, dataset)),
         versions=versions(),
     )
+    if places is not None:
+        facts["nodes"] = [dict(node) for node in places.nodes]
     return Prepared(dataset=dataset, starts=starts, told=told, portion=portion, trials=trials, facts=facts, own=own)
 
 

@@ -93,11 +93,17 @@ class Progress:
         }
         self.tell()
 
+    def wait(self, problem: str) -> None:
+        """Trials go on, but what they found cannot be stored now: `problem` says why, until one is over."""
+        self.error = problem
+        self.tell()
+
     def end(self, trial: Trial, state: str) -> None:
         """`trial` ended in `state`."""
         self.running.pop(trial.id, None)
         self._work_done += self._work.pop(trial.id, 0.0)
         self._count(state, 1)
+        self.error = ""
         self.tell()
 
     def _count(self, state: str, number: int) -> None:

@@ -38,7 +38,7 @@ __all__ = [
 Statistics = Literal["hold", "update"]
 """What happens to running statistics (batch normalisation) in frozen units: held, or updated by the new images."""
 
-LEARNING: tuple[Method, ...] = ("fine-tune", "gradual unfreezing")
+LEARNING: tuple[Method, ...] = ("fine-tune", "gradual unfreezing", "auto rates")
 """Methods under which the parameters of a strategy's units change themselves."""
 
 

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, islice
 
 import torch
 from safetensors.torch import save
@@ -16,6 +16,7 @@ from engine import models
 from engine.datasets import Dataset
 from engine.errors import FrozenChangedError, WeightsError
 from engine.evaluation import HeldOut
+from engine.gradient_norms import AUTO_BATCHES, relative_gradient_norms, set_unit_rates
 from engine.splits import Split, split_images
 from engine.strategies import (
     Network,
@@ -191,6 +192,7 @@ def _fit(
     """
     optimiser = _optimiser(trial, network, learning)
     batches = work.batches()
+    measured = work.batches() if trial.method == "auto rates" else None
     epochs: list[Epoch] = []
     best_loss, best_epoch, best, stopped = math.inf, 0, dict[str, Tensor](), False
     device = torch.device(trial.device)
@@ -199,6 +201,11 @@ def _fit(
         torch.manual_seed(stream_seed(trial, "dropout"))
         for number in count(1):
             clock = time.perf_counter()
+            if measured is not None and optimiser is not None:
+                norms = relative_gradient_norms(
+                    network, trial.units, (work.loss(*batch) for batch in islice(measured, AUTO_BATCHES))
+                )
+                set_unit_rates(optimiser, norms)
             begin_epoch(
                 network,
                 trial.units,
@@ -250,15 +257,18 @@ def _optimiser(trial: Trial, network: Network, learning: list[nn.Parameter]) -> 
     if not learning:
         return None
     factors: dict[str, float] = json.loads(trial.unit_rates) if trial.unit_rates else {}
-    factor_of = {
-        name: factors.get(unit, 1.0) for unit, names in tensor_names(network, trial.units).items() for name in names
-    }
-    groups: dict[float, list[nn.Parameter]] = {}
+    unit_of = {name: unit for unit, names in tensor_names(network, trial.units).items() for name in names}
+    # Under "auto rates" each unit is a group of its own, whose rate changes from epoch to epoch.
+    alone = trial.method == "auto rates"
+    groups: dict[tuple[float, str], list[nn.Parameter]] = {}
     learns = {id(parameter) for parameter in learning}
     for name, parameter in network.named_parameters():
         if id(parameter) in learns:
-            groups.setdefault(factor_of.get(name, 1.0), []).append(parameter)
-    parameters = [{"params": those, "lr": trial.learning_rate * factor} for factor, those in groups.items()]
+            unit = unit_of.get(name, "")
+            groups.setdefault((factors.get(unit, 1.0), unit if alone else ""), []).append(parameter)
+    parameters = [
+        {"params": those, "lr": trial.learning_rate * factor, "unit": unit} for (factor, unit), those in groups.items()
+    ]
     if trial.optimiser == "sgd":
         return torch.optim.SGD(
             parameters, lr=trial.learning_rate, momentum=trial.momentum, weight_decay=trial.weight_decay, fused=True

@@ -53,6 +53,7 @@ def main(store: str, cache: str, refresh_seconds: str) -> None:
     from dashboard import live_inference
 
     live_inference.REFRESH_SECONDS = float(refresh_seconds)
+    live_inference.MAX_FILE = "20mb"
     program = live_inference.build(store, Path(cache))
 
     @asynccontextmanager

@@ -47,6 +47,7 @@ def test_the_table_ends_with_the_rows_beside_the_papers_counted_where_that_needs
         # u=[1024,512,256,128,64]; n=sum(9*a+b+9*b+b for a,b in zip(d,d[1:])); print(4*(n+sum(4*a+b+9*a+b+9*b+b
         # for a,b in zip(u,u[1:]))))"
         "LoRA rank 4": 267_812,
+        "auto": 31_030_593,
         "smp U-Net": None,
         "smp U-Net, frozen encoder": None,
     }

@@ -15,21 +15,24 @@ PACKAGES = ("engine", "dashboard", "whichlayers")
 LEVELS = [
     {"errors"},
     {"architectures", "study_settings", "trial", "images", "metrics", "simulator", "natural_images", "circumference",
-     "formula_images"},
+     "formula_images", "overlays", "clip_writing", "appearance"},
     {"published", "significance", "splits", "datasets", "models", "augmentation", "config", "hardware", "progress",
      "phantoms"},
-    {"strategies", "store", "segmentation", "evaluation", "pretraining"},
-    {"tasks", "steering", "studies"},
-    {"training", "inference", "classifying", "features", "class_pretraining", "embeddings"},
+    {"strategies", "gradient_norms", "ranking", "store", "segmentation", "evaluation", "pretraining"},
+    {"tasks", "steering", "studies", "live_curves", "trained", "trial_images"},
+    {"training", "inference", "classifying", "features", "class_pretraining", "embeddings",
+     "predicting", "prediction_files", "exporting", "model_card",
+     "neighbours"},
     {"study", "combinations", "rates", "reader_study"},
     {"preparation"},
-    {"search", "estimates"},
+    {"search", "estimates", "preview"},
 ]  # fmt: skip
 """Rooms of the engine, from those that import nothing to the one that may import all. Rooms of one level may
 import each other where they do not go round in a circle."""
 WITH_TORCH = {"models", "strategies", "augmentation", "segmentation", "evaluation", "pretraining"}
 WITH_TORCH |= {"tasks", "class_pretraining", "training", "inference", "classifying", "features", "preparation"}
-WITH_TORCH |= {"search", "estimates"}
+WITH_TORCH |= {"predicting", "prediction_files", "exporting", "model_card", "neighbours"}
+WITH_TORCH |= {"gradient_norms", "search", "estimates", "preview"}
 MODULES = sorted(
     path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "__pycache__" not in path.parts
 )

@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save
 
 from engine.errors import StoreError, WeightsError
 from engine.images import resize_image
-from engine.inference import CYAN, load_model, outline, predict
+from engine.inference import load_model, predict
 from engine.models.unet import UNet
+from engine.overlays import CYAN, outline
 from tests.trained_store import (
     SIZE,
     STUDY,

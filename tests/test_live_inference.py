@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from dashboard.trained_trials import TrainedStudies
-from engine.inference import CYAN, load_model, predict
+from engine.inference import load_model, predict
+from engine.overlays import CYAN
 from engine.store import Store
 from tests.live_server import served
 from tests.trained_store import STUDY, TrainedStore, another, attempt, disc, make_trained_store, png
@@ -124,7 +125,7 @@ def test_a_file_above_the_limit_is_refused(live: httpx.Client) -> None:
 def test_unknown_choices_and_no_choice_are_said_in_place(live: httpx.Client, trained: TrainedStore) -> None:
     frame = upload(live, png(disc()))
     for study, trial, message in (
-        (STUDY, "nonsense", "No study|no trial"),
+        (STUDY, "nonsense", "no trained trial begins"),
         ("nonsense", trained.bright.id, "No study"),
         (None, None, "No trial chosen"),
     ):

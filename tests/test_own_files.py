@@ -97,8 +97,41 @@ def test_what_a_page_sends_passes_whole() -> None:
     assert ask(body) == (200, [json.dumps(body).encode()])
     assert ask({"data": [None], "note": "http://images.example.org"})[0] == 200
     assert ask(b"no JSON")[0] == 200
-    assert ask(b"", path="/gradio_api/file=/tmp/a.png", method="GET")[0] == 200
     assert ask(b"bytes of a file", path="/gradio_api/upload", content_type="multipart/form-data; boundary=x")[0] == 200
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A frame as the Live program keeps it."""
+    folder = tmp_path / "live"
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
+    frame = folder / "0123" / "frame.png"
+    frame.parent.mkdir(parents=True)
+    frame.write_bytes(b"pixels")
+    (tmp_path / "secret").write_text("of the server")
+    return frame
+
+
+def test_files_that_are_kept_are_handed_out_and_nothing_else(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, secret = kept.parent.parent, kept.parent.parent.parent / "secret"
+    (kept.parent / "link.png").symlink_to(secret)
+    (folder / "linked").symlink_to(secret.parent)
+    (folder / "loose.png").write_bytes(b"an upload that comes just now")
+    monkeypatch.chdir(folder)
+
+    def get(path: object) -> int:
+        return ask(b"", path=f"/layers/inference/gradio_api/{path}", method="GET")[0]
+
+    assert get(f"file={kept}") == 200
+    assert get(f"file/{kept}") == 200
+    refused = [
+        secret, "/etc/passwd", f"{kept.parent}/../../secret", f"{kept.parent}/link.png", f"{folder}/linked/secret",
+        folder, kept.parent, folder / "loose.png", "0123/frame.png", "", "/", f"{kept}\0", f" {kept}", f"/{kept}x",
+        f"{kept.parent}/{'x' * 5000}", "~/secret", "..", "\\secret", f"{kept.parent}/..%2f..%2fsecret",
+    ]  # fmt: skip
+    assert [(path, get(f"file{sign}{path}")) for sign in "=/" for path in refused] == [
+        (path, 404) for _ in "=/" for path in refused
+    ]
 
 
 def test_behind_a_proxy_the_page_knows_the_server_by_another_name() -> None:

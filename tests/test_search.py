@@ -1,10 +1,12 @@
 """A study under a real Ray: run, stopped, killed, resumed, crashed."""
 
+import random
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import save
 
-from engine import search
+from engine import config, search
 from engine.errors import DataError, StoreError, WeightsError
 from engine.hardware import share, this_machine
 from engine.pretraining import load_start_weights
@@ -38,6 +40,7 @@ from engine.study_settings import (
 )
 from engine.trial import Trial
 from tests.made import attempt, discs
+from tests.small_disk import fill, small_disk
 
 pytestmark = [
     pytest.mark.ray,
@@ -45,6 +48,8 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # Ray's own warnings are not ours to fix
 ]
 
+KINDS = (".json", ".parquet", ".safetensors", ".yaml")
+"""Of files in a store; what is being written has another ending."""
 STUDY = Study(
     name="small",
     question="does it run?",
@@ -62,9 +67,10 @@ model: {width: 2, image_size: 32}
 data: {kind: simulated, images: 15}
 start_weights: {images: 20, batches: 4}
 strategies: [whole network, block 9, block 1]
+learning_rates: [0.003]
 fractions: [80]
 folds: {of: 5, run: [0, 1, 2, 3, 4]}
-training: {max_epochs: 40, batches_per_epoch: 10, patience: 40}
+training: {max_epochs: 30, batches_per_epoch: 10, patience: 30}
 """
 
 
@@ -230,9 +236,32 @@ def test_a_search_of_rates_asks_for_the_next_one_where_the_last_is_known(tmp_pat
     assert len(store.attempts("rates")) == 8
 
 
+def test_a_disk_that_is_full_for_a_while_costs_a_run_nothing(tmp_path: Path, cache: Path) -> None:
+    fillers, told = list[Path](), list[str]()
+
+    def listen(progress: Mapping[str, Any]) -> None:
+        if progress["running"] and not fillers:
+            fillers.append(fill(disk))
+        if progress["state"] == "running" and progress["error"] and fillers[0].exists():
+            told.append(progress["error"])
+            fillers[0].unlink()
+
+    with small_disk(tmp_path / "disk", 16 * 2**20) as disk:
+        store = Store.at(disk / "results")
+        counts = search.run(replace(STUDY, name="full"), store, cache, listen)
+        assert (counts["closed"], counts["failed"]) == (6, 0)
+        assert len(told) == 1
+        assert "No space left on device" in told[0]
+        attempts = store.attempts("full")
+        assert set(attempts["state"]) == {"completed"}
+        assert set(attempts["number"]) == {1}  # nothing was trained again
+        assert store.damaged("full") == []
+        assert [path for path in disk.rglob("*") if path.is_file() and path.suffix not in KINDS] == []
+
+
 @pytest.fixture
 def driver(tmp_path: Path, cache: Path) -> Iterator["subprocess.Popen[str]"]:
-    """`whichlayers run` as a process of its own, on a study of fifteen trials."""
+    """`whichlayers run` as a process of its own, on a study of twenty trials."""
     (tmp_path / "small.yaml").write_text(FILE)
     process = start(tmp_path, cache)
     yield process
@@ -264,41 +293,78 @@ def wait_for_attempts(store: Store, number: int, process: "subprocess.Popen[str]
         time.sleep(0.1)
 
 
-def test_kill_9_of_the_driver_loses_nothing_and_the_next_run_goes_on(
+def test_kill_9_of_a_worker_a_daemon_and_the_driver_loses_nothing(
     tmp_path: Path, cache: Path, driver: "subprocess.Popen[str]"
 ) -> None:
-    store = Store.at(tmp_path / "results")
-    wait_for_attempts(store, 3, driver)
-    stored = set(store.attempts("small")["id"])
-    children = psutil.Process(driver.pid).children(recursive=True)
+    """A seeded handful of what `benchmarks/kills.py` does at many moments."""
+    drawn, store = random.Random(0), Store.at(tmp_path / "results")
+
+    wait_for_attempts(store, drawn.randint(1, 3), driver)
+    time.sleep(drawn.uniform(0.2, 0.6))  # in the middle of a trial
+    one_of(driver, "ImplicitFunc").kill()
+    while not (store.attempts("small")["state"] == "error").any():
+        assert driver.poll() is None, "the dead worker's attempt was not recorded"
+        time.sleep(0.2)
+    dead = store.attempts("small").query("state == 'error'").iloc[0]
+    assert "the worker died" in dead["error"]
+    while store.attempts("small").query("id == @dead.id and state == 'completed'").empty:
+        assert driver.poll() is None, "the trial was not tried again"
+        time.sleep(0.2)
+    with pytest.raises(StoreError, match="is being run by process"):
+        Lease(store.files, "small").__enter__()
+
+    one_of(driver, "raylet").kill()
+    assert driver.wait(180) == 2
+    said = next(tmp_path.glob("output-*")).read_text()
+    assert re.search(r"Ray's raylet died .*the same command goes on from there", said)
+
+    second = start(tmp_path, cache)
+    wait_for_attempts(store, len(store.attempts("small")) + drawn.randint(1, 3), second)
+    children = psutil.Process(second.pid).children(recursive=True)
     assert len(children) > 3  # Ray's daemons and our workers
-    (folder,) = folders_of(driver)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    (folder,) = folders_of(second)
+    second.kill()
+    second.wait()
     assert not store.progress("small")["alive"]
+
+    third = start(tmp_path, cache)  # at once
     deadline = time.monotonic() + 60
     while (left := [line(child) for child in children if line(child)]) and time.monotonic() < deadline:
         time.sleep(0.5)  # a process that is over has no command line, whether somebody asked for its end or not
     assert left == []
     before = store.attempts("small")
-    assert stored <= set(before["id"])
-    assert 3 <= len(before) < 15
-
-    second = start(tmp_path, cache)
-    wait_for_attempts(store, len(before) + 2, second)
+    wait_for_attempts(store, len(before) + 2, third)
     assert not folder.exists()  # nor is anything of it left in the temporary folder
-    (folder,) = folders_of(second)
-    second.send_signal(signal.SIGINT)  # and Ctrl-C stops it cleanly
-    assert second.wait(60) == 130
+    (folder,) = folders_of(third)
+    third.send_signal(signal.SIGINT)  # and Ctrl-C stops it cleanly
+    assert third.wait(60) == 130
     assert store.progress("small")["state"] == "stopped"
-    after = store.attempts("small")
-    pd_before, pd_after = before.set_index("id"), after.set_index("id")
-    assert set(pd_before.index) < set(pd_after.index)
-    assert (pd_after.loc[pd_before.index, "started"] == pd_before["started"]).all()  # nothing was run again
-    assert set(after["state"]) == {"completed"}
+    assert not folder.exists()
     with Lease(store.files, "small"):
         pass  # nobody holds it any more
-    assert not folder.exists()
+
+    after = store.attempts("small")
+    begun, still = before.set_index(["id", "number"])["started"], after.set_index(["id", "number"])["started"]
+    assert (still[begun.index] == begun).all()  # nothing was run again
+    completed = after[after["state"] == "completed"]
+    assert completed["id"].is_unique
+    assert set(completed["id"]) <= set(store.plan("small")["id"])
+    undisturbed = Store.at(tmp_path / "undisturbed")
+    few = FoldSettings(of=5, run=(0, 1))
+    search.run(replace(config.load(tmp_path / "small.yaml"), folds=few), undisturbed, cache)
+    dice, expected = (of.set_index("id")["dice"] for of in (completed, undisturbed.attempts("small")))
+    both = dice.index.intersection(expected.index)
+    assert len(both) > 1
+    assert dice[both].tolist() == expected[both].tolist()  # to the last bit
+
+
+def one_of(driver: "subprocess.Popen[str]", word: str) -> psutil.Process:
+    """A process that the run has started, by a word of its command line."""
+    return next(
+        process
+        for process in psutil.Process(driver.pid).children(recursive=True)
+        if any(word in part for part in line(process)[:1])
+    )
 
 
 def folders_of(driver: "subprocess.Popen[str]") -> set[Path]:
@@ -310,34 +376,6 @@ def folders_of(driver: "subprocess.Popen[str]") -> set[Path]:
         if part.startswith("--session-dir=")
     ]
     return {Path(part.split("=", 1)[1]).parent for part in told}
-
-
-def test_a_worker_that_is_killed_is_recorded_and_its_trial_is_tried_again(
-    tmp_path: Path, driver: "subprocess.Popen[str]"
-) -> None:
-    store = Store.at(tmp_path / "results")
-    wait_for_attempts(store, 1, driver)
-    workers = [
-        process
-        for process in psutil.Process(driver.pid).children(recursive=True)
-        if "ImplicitFunc" in " ".join(line(process))
-    ]
-    assert workers
-    workers[0].kill()
-    deadline = time.monotonic() + 600
-    while not (store.attempts("small")["state"] == "error").any():
-        assert time.monotonic() < deadline, "the dead worker's attempt was not recorded"
-        time.sleep(0.2)
-    dead = store.attempts("small").query("state == 'error'").iloc[0]
-    assert "the worker died" in dead["error"]
-    while store.attempts("small").query("id == @dead.id and state == 'completed'").empty:
-        assert time.monotonic() < deadline, "the trial was not tried again"
-        time.sleep(0.2)
-    with pytest.raises(StoreError, match="is being run by process"):
-        Lease(store.files, "small").__enter__()
-    driver.terminate()  # as a system that shuts down does
-    assert driver.wait(60) == 130
-    assert store.progress("small")["state"] == "stopped"
 
 
 def line(process: psutil.Process) -> list[str]:

@@ -1,9 +1,6 @@
 """The server as users and reverse proxies meet it: a process of its own, spoken to over HTTP."""
 
-import shutil
 import socket
-import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dashboard import server
+from dashboard.sign_in.settings import write_password
 from engine.errors import WhichLayersError
 from tests.served import served
 
@@ -95,53 +93,6 @@ def test_a_health_check_of_the_wrong_path_can_fail(prefixed: str) -> None:
     assert get(prefixed.replace("/layers/", "/healthz"))[1] != '"ok"'
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on this machine")
-def test_a_reverse_proxy_passes_pages_and_websockets(prefixed: str, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    backend = prefixed.split("/layers")[0]
-    configuration = tmp_path / "nginx.conf"
-    configuration.write_text(f"""
-pid {tmp_path}/pid; error_log {tmp_path}/error.log; daemon off; worker_processes 1;
-events {{}}
-http {{
-  access_log off; client_body_temp_path {tmp_path}; proxy_temp_path {tmp_path}; fastcgi_temp_path {tmp_path};
-  uwsgi_temp_path {tmp_path}; scgi_temp_path {tmp_path};
-  server {{
-    listen 127.0.0.1:{port};
-    location /layers/ {{
-      proxy_pass {backend};
-      proxy_http_version 1.1; proxy_set_header Host $http_host;
-      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";
-    }}
-  }}
-}}
-""")
-    proxy = subprocess.Popen([str(shutil.which("nginx")), "-c", str(configuration), "-p", str(tmp_path)])
-    try:
-        base = f"http://127.0.0.1:{port}/layers/"
-        for _ in range(50):
-            try:
-                if get(f"{base}healthz")[1] == '"ok"':
-                    break
-            except urllib.error.URLError:
-                time.sleep(0.1)
-        assert get(f"{base}healthz") == (200, '"ok"')
-        body = get(f"{base}inference/")[1]
-        assert f":{port}/layers/inference" in body  # Gradio's own requests go through the proxy too
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
-            raw.sendall(
-                f"GET /layers/_stcore/stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
-                f"Connection: Upgrade\r\nOrigin: http://127.0.0.1:{port}\r\nSec-WebSocket-Version: 13\r\n"
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-            )
-            assert b" 101 " in raw.recv(200)
-    finally:
-        proxy.terminate()
-        proxy.wait(10)
-
-
 def test_a_taken_port_is_one_line_with_a_remedy() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -174,15 +125,23 @@ def test_only_loopback_addresses_are_private(host: str, loopback: bool) -> None:
     assert server.is_loopback(host) is loopback
 
 
-def test_an_address_that_others_reach_brings_a_warning(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_address_that_others_reach_needs_a_sign_in_or_the_word_that_it_is_open(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(server, "create", lambda *arguments: None)
     monkeypatch.setattr(server.uvicorn.Server, "run", lambda self, sockets: [one.close() for one in sockets])
     server.serve(host="127.0.0.1", port=0)
-    assert "warning" not in capsys.readouterr().err
-    server.serve(host="0.0.0.0", port=0)
-    assert "no sign-in" in capsys.readouterr().err
+    assert capsys.readouterr().err == ""
+    with pytest.raises(WhichLayersError, match=r"--host 0\.0\.0\.0: .*--sign-in .*--open-to-everybody") as caught:
+        server.serve(host="0.0.0.0", port=0)
+    assert len(caught.value.problems) == 1
+    server.serve(host="0.0.0.0", port=0, open_to_everybody=True)
+    assert capsys.readouterr().err.startswith("open to everybody: who reaches 0.0.0.0:")
+    write_password(tmp_path / "sign-in.yaml", "three layers of peas")
+    server.serve(host="0.0.0.0", port=0, sign_in=tmp_path / "sign-in.yaml")
+    assert capsys.readouterr().err == ""
+    with pytest.raises(WhichLayersError, match=r"gone\.yaml: No such file"):
+        server.serve(port=0, sign_in=tmp_path / "gone.yaml")
 
 
 def test_nothing_is_told_to_others_and_nothing_is_watched() -> None:

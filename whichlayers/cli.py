@@ -20,7 +20,8 @@ from engine.architectures import CLASSIFIERS, UNITS, default_classes, default_wi
 from engine.errors import DataError, StoreError, StudyFileError, WhichLayersError
 from whichlayers.keeping import archive, delete, export, import_study, rename, studies, unarchive
 from whichlayers.looking import report, results, table
-from whichlayers.options import CacheFolder, Host, Port, Prefix, StoreFolder
+from whichlayers.networks import model, predict
+from whichlayers.options import CacheFolder, Host, Log, Port, Prefix, SignInFile, StoreFolder
 from whichlayers.server_process import dashboard_beside, end_with_input
 from whichlayers.steering import retry, skip, stop, trials, watch, workers
 from whichlayers.steps import StepsInOrder, conditions, steps_in_order
@@ -129,6 +130,13 @@ def run(
         bool, typer.Option("--serve", help="Open the dashboard at once and keep it afterwards.")
     ] = False,
     port: Port = 8501,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RAY_ADDRESS",
+            help="Ray cluster to run on: auto, HOST:PORT or ray://HOST:PORT; 'local' or nothing: this machine.",
+        ),
+    ] = None,
 ) -> None:
     """Run what is missing of a study. Ctrl-C stops; the same command goes on from there."""
     begun = time.monotonic()
@@ -148,7 +156,7 @@ def run(
         try:
             if wait:
                 _wait_for_others(study.name, store)
-            failed = _run(study, store, kept, begun)
+            failed = _run(study, store, kept, begun, address)
         except KeyboardInterrupt:
             typer.echo("Stopped. What was finished is stored; the same command goes on from there.", err=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -160,11 +168,32 @@ def run(
         raise typer.Exit(CRASHED)
 
 
+@app.command()
+def preview(
+    study_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Study file.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of images; takes the place of the study file's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study; takes the place of the study file's.")] = None,
+    fraction: Annotated[
+        float | None, typer.Option(help="Part of the images, percent; the study's first if left out.")
+    ] = None,
+    store: StoreFolder = "results",
+    cache: CacheFolder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Rank the units by their gradients on training images, in about a minute: a hint before hours of training."""
+    from whichlayers.planning import show_preview
+
+    study, kept = _study(study_file, data, name), _cache(cache)
+    _check_writable(kept, "--cache", DataError)
+    show_preview(study, kept, store, fraction=fraction, as_json=as_json)
+
+
 for _command in (results, table, report):
     app.command()(_command)
 _STEERING: tuple[Callable[..., None], ...] = (watch, stop, skip, retry, workers, trials)
 _KEEPING: tuple[Callable[..., None], ...] = (studies, rename, archive, unarchive, delete, export)
-for _other in _STEERING + _KEEPING:
+_USING: tuple[Callable[..., None], ...] = (predict, model)
+for _other in _STEERING + _KEEPING + _USING:
     app.command()(_other)
 app.command(name="import")(import_study)
 
@@ -183,6 +212,21 @@ def health(
 
 
 @app.command()
+def password(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File for 'serve --sign-in'.")] = Path("sign-in.yaml"),
+) -> None:
+    """Make the password that people sign in with: asks for it twice, or reads a line of standard input."""
+    from dashboard.sign_in.settings import write_password
+
+    if sys.stdin.isatty():
+        chosen = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        chosen = sys.stdin.readline().rstrip("\r\n")
+    write_password(file, chosen)
+    typer.echo(f"{file}: holds the password's scrypt hash. Use it: whichlayers serve --sign-in {file}")
+
+
+@app.command()
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8501,
@@ -193,12 +237,18 @@ def serve(
     allowed_host: Annotated[
         list[str] | None, typer.Option(help="A name under which a reverse proxy serves it; may be given several times.")
     ] = None,
+    sign_in: SignInFile = None,
+    open_to_everybody: Annotated[
+        bool, typer.Option("--open-to-everybody", help="Let everyone in who reaches an address of --host.")
+    ] = False,
+    log: Log = "text",
     until_end: Annotated[bool, typer.Option("--end-with-input", hidden=True)] = False,
 ) -> None:
     """Serve the dashboard: results, images and live inference on one port."""
     if until_end:
         end_with_input()
     _at_end(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # the server listens to SIGTERM alone
+    _at_end(signal.SIGTERM, _leave)  # and raises it again once it has ended
     from dashboard.server import serve as serve_dashboard
     from engine.store import Store
 
@@ -206,7 +256,7 @@ def serve(
         typer.echo(f"no study in {store} yet: the pages show the published table until one runs", err=True)
     serve_dashboard(
         host=host, port=port, prefix=prefix, store=store, cache=_cache(cache), open_browser=browser,
-        hosts=allowed_host or (),
+        hosts=allowed_host or (), sign_in=sign_in, open_to_everybody=open_to_everybody, log=log,
     )  # fmt: skip
 
 
@@ -232,6 +282,10 @@ def _at_end(ending: signal.Signals, handler: Callable[[int, FrameType | None], N
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     # Not by way of SIGINT, which a shell's background jobs ignore.
     raise KeyboardInterrupt
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)  # told to stop, and stopped
 
 
 def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
@@ -262,11 +316,11 @@ def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
     return study
 
 
-def _run(study: "Study", store: str, cache: Path, begun: float) -> int:
+def _run(study: "Study", store: str, cache: Path, begun: float, address: str | None) -> int:
     """Runs the study and prints its answer; gives the number of trials that crashed."""
     from dashboard.figures.answer import duration
     from engine.combinations import caveats
-    from engine.search import run as search
+    from engine.search import run_at as search
     from engine.store import Store
     from whichlayers.progress import show_progress
     from whichlayers.report import print_report
@@ -275,7 +329,7 @@ def _run(study: "Study", store: str, cache: Path, begun: float) -> int:
         typer.echo(caveat, err=True)
     results = Store.at(store)
     with show_progress(study.name) as listen:
-        done = search(study, results, cache, listen)
+        done = search(study, results, cache, address, listen)
     seconds = time.monotonic() - begun
     print_report(results, study.name, Console())
     serve_it = "whichlayers serve" + ("" if store == "results" else f" --store {store}")

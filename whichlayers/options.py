@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,7 +11,16 @@ CacheFolder = Annotated[
     typer.Option("--cache", envvar="WHICHLAYERS_CACHE", help="Folder of decoded images and start weights."),
 ]
 Port = Annotated[int, typer.Option(min=1, max=65535, envvar="WHICHLAYERS_PORT", help="Port of the dashboard.")]
-Host = Annotated[str, typer.Option(help="Address to listen on; another than this machine's own has no sign-in.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; another than this machine's own needs --sign-in.")]
+SignInFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--sign-in",
+        envvar="WHICHLAYERS_SIGN_IN",
+        help="File with a password (whichlayers password makes it) or a provider: nobody gets in without.",
+    ),
+]
+Log = Annotated[Literal["text", "json"], typer.Option(envvar="WHICHLAYERS_LOG", help="How logs are written.")]
 Prefix = Annotated[
     str,
     typer.Option(envvar="WHICHLAYERS_PREFIX", help="Path under which a reverse proxy serves it, such as /layers."),

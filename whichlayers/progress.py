@@ -55,6 +55,8 @@ def _left(eta_seconds: float | None) -> str:
 
 def _now(progress: Mapping[str, Any]) -> str:
     running = progress["running"]
+    if progress["state"] == "running" and progress["error"]:
+        return str(progress["error"])
     if progress["state"] != "running" or not running:
         return str(progress["phase"] or progress["state"])
     first = running[0]
@@ -70,6 +72,7 @@ def _lines(study: str, console: Console) -> Callable[[Mapping[str, Any]], None]:
             line = f"{study}: {progress['phase'].split(':')[0]}, {int(progress['fraction'] * 10) * 10} %"
         else:
             line = f"{study}: {progress['state']}" + (f", {counts(progress)}" if progress["trials"] else "")
+            line += f"; {progress['error']}" if progress["state"] == "running" and progress["error"] else ""
         if line != said["line"]:
             eta = progress["eta_seconds"]
             console.print(line + (f", {_left(eta)}" if _left(eta) else ""), highlight=False)

@@ -109,6 +109,8 @@ def _note(strategy: Strategy) -> str:
         return f"adapters of rank {strategy.rank}"
     if strategy.method == "gradual unfreezing":
         return "last unit first"
+    if strategy.method == "auto rates":
+        return "rates by gradients"
     return {"random": "from random weights", "encoder": "encoder's own weights"}.get(strategy.start, "")
 
 

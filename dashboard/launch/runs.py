@@ -18,7 +18,7 @@ from engine.study_settings import Study
 FOLDER = "launches"
 """Below the cache: study files that pages launched, and what their runs said."""
 ESTIMATE_SECONDS = 600.0
-"""Longest wait for an estimate, which times a training step of every strategy."""
+"""Longest wait for an estimate, which times a training step of every strategy, or for units to be ranked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,19 +112,35 @@ def estimate(text: str, store: str, cache: Path) -> dict[str, Any]:
     Raises StudyFileError for mistakes in the text, WhichLayersError with the command's own lines.
     """
     file = kept_file(checked(text), text, cache)
+    return _answer(command(file, store, cache, "--dry-run", "--json"), file, "the estimate")
+
+
+def ranked(text: str, store: str, cache: Path) -> dict[str, Any]:
+    """What `whichlayers preview --json` says of the study: its units ranked by their gradients, kept in the store too.
+
+    In a process of its own, which may have to make start weights first.
+
+    Raises StudyFileError for mistakes in the text, WhichLayersError with the command's own lines.
+    """
+    file = kept_file(checked(text), text, cache)
+    places = ["--store", store, "--cache", str(cache), "--json"]
+    return _answer([sys.executable, "-m", "whichlayers", "preview", str(file), *places], file, "the ranking")
+
+
+def _answer(arguments: Sequence[str], file: Path, what: str) -> dict[str, Any]:
+    """What a command of ours prints as JSON; takes its study file away."""
     try:
         done = subprocess.run(
-            command(file, store, cache, "--dry-run", "--json"),
-            capture_output=True, text=True, env=_environment(), timeout=ESTIMATE_SECONDS, check=False,
-        )  # fmt: skip
+            arguments, capture_output=True, text=True, env=_environment(), timeout=ESTIMATE_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise WhichLayersError(
-            f"the estimate took more than {ESTIMATE_SECONDS / 60:g} minutes; the machine is busy, launch without it"
+            f"{what} took more than {ESTIMATE_SECONDS / 60:g} minutes; the machine is busy, launch without it"
         ) from error
     finally:
         file.unlink(missing_ok=True)
     if done.returncode != 0:
-        raise WhichLayersError(done.stderr.strip().splitlines() or ["no estimate"])
+        raise WhichLayersError(done.stderr.strip().splitlines() or [f"no answer from {what}"])
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -150,6 +150,12 @@ def _strategies(findings: Findings) -> list[str]:
     if (plan["method"] == "gradual unfreezing").any():
         every = int(plan.loc[plan["method"] == "gradual unfreezing", "unfreeze_every"].max())
         said.append(f"Gradual unfreezing let one more block learn every {counted(every, 'epoch')}, from the output on.")
+    if (plan["method"] == "auto rates").any():
+        said.append(
+            "The strategy auto trained all units, each at the learning rate times the norm of its gradient over that "
+            "of its parameters, as a part of the largest such ratio, measured before every epoch on five batches of "
+            "training images (Auto-RGN, Lee et al. 2022)."
+        )
     trained = findings.attempts[findings.attempts["id"].isin(plan["id"])]
     hashed = trained[trained["frozen_hash_before"].fillna("") != ""]
     if len(hashed) and (hashed["frozen_hash_before"] == hashed["frozen_hash_after"]).all():

@@ -7,7 +7,7 @@ from dashboard.launch import uploads
 from dashboard.launch.study_text import SMALL, entries, read, value_at
 from dashboard.places import cache_root, store_root
 from dashboard.views import form, launch_check, launching, notices, unit_choice
-from engine.architectures import STRATEGIES, UNITS
+from engine.architectures import STRATEGIES, UNITS, extra_strategies
 from engine.errors import StudyFileError, WhichLayersError
 
 ASKED = (
@@ -17,6 +17,11 @@ ASKED = (
     "training.max_epochs", "training.batch_size", "search.kind", "search.scheduler", "resources.at_once",
 )  # fmt: skip
 """Keys with a place of their own in the form; the others stand below them."""
+STACKED = """<style>@media (max-width: 1000px) {
+  .st-key-launch > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]
+  {min-width: 100%}
+}</style>"""
+"""The file stands below the form on narrow screens."""
 PERCENTS = ("80", "50", "20", "5")
 RATES = ("1e-3", "3e-4", "1e-4", "3e-5")
 
@@ -26,7 +31,9 @@ def page() -> None:
     st.title("Launch", anchor=False)
     form.begin(SMALL)
     launching.go_on()
-    left, right = st.columns([3, 2], gap="large")
+    st.html(STACKED)
+    with st.container(key="launch"):
+        left, right = st.columns([3, 2], gap="large")
     with right:
         _file()
     with left:
@@ -70,8 +77,9 @@ def _form() -> None:
         ask(("start_weights", str(start)), label=f"{str(start).capitalize()} of the start weights")
     st.subheader("Strategies", anchor=False, divider="gray")
     model = str(value_at(read(form.text()), ("model", "name")) or "unet")
+    beside = [strategy.name for strategy in extra_strategies(model)] if model in UNITS else []
     form.ask_list(
-        ("strategies",), "Strategies: choose, or type units as blocks 1,2,8-9", list(STRATEGIES.get(model, {})),
+        ("strategies",), "Strategies: choose, or type units as blocks 1,2,8-9", [*STRATEGIES.get(model, {}), *beside],
         placeholder="the paper's thirteen",
     )  # fmt: skip
     if model in UNITS:

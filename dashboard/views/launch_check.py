@@ -34,7 +34,37 @@ def before(text: str) -> bool:
     asked, told = st.session_state.get("estimate", ("", {}))
     if asked == text:
         _estimate(told)
+    _ranking(text)
     return True
+
+
+def _ranking(text: str) -> None:
+    """Units ranked by their gradients, when asked: a hint of what is worth trying."""
+    if st.button("Rank the units", icon=":material/low_priority:", key="form rank", help="`whichlayers preview FILE`"):
+        try:
+            with st.spinner(
+                "Measuring gradients on training images; start weights are made first where there are none …"
+            ):
+                st.session_state["ranking"] = (text, runs.ranked(text, store_root(), cache_root()))
+        except WhichLayersError as error:
+            st.error("  \n".join(error.problems))
+    asked, told = st.session_state.get("ranking", ("", {}))
+    if asked != text:
+        return
+    for start, table in pd.DataFrame(told["units"]).groupby("start", sort=False):
+        folds = int(table["folds"].iloc[0])
+        st.caption(f"{start}, {told['fraction']:g} % of the images, mean of {folds} fold{'' if folds == 1 else 's'}")
+        st.dataframe(
+            table.sort_values("rank")[["rank", "unit", "parameters", "relative", "normalised"]],
+            hide_index=True, height="content",
+            column_config={
+                "relative": st.column_config.NumberColumn("relative gradient norm", format="%.3g"),
+                "normalised": st.column_config.ProgressColumn(
+                    "of the largest", min_value=0, max_value=1, format="%.2f"
+                ),
+            },
+        )  # fmt: skip
+    st.caption(told["note"])
 
 
 def _estimate(found: Mapping[str, Any]) -> None:

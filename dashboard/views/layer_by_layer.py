@@ -1,4 +1,4 @@
-"""Layer by layer: blocks that join one after the other, from the input on or from the output on, and each alone."""
+"""Layer by layer: blocks that join one after the other, from either end, and each alone; what gradients foretold."""
 
 import streamlit as st
 
@@ -6,7 +6,7 @@ from dashboard import data
 from dashboard.figures.cells import Rate
 from dashboard.figures.layers import NOTE, layers, layers_table
 from dashboard.figures.means import interval_note
-from dashboard.views import drawn
+from dashboard.views import drawn, ranking
 from dashboard.views.chart import choose_picture, is_dark
 
 MAKES = "tune_configs/layerwise.yaml"
@@ -28,7 +28,10 @@ def page() -> None:
         rate = drawn.rate(study)
         cells = drawn.choose_dataset(drawn.cells(study, rate), "" if study else EXAMPLE, "layers data")
         choose_picture()
-    drawn.renewed(study, _layers, rate, cells["dataset"].iloc[0])
+    dataset = cells["dataset"].iloc[0]
+    drawn.renewed(study, _layers, rate, dataset)
+    if study is not None and dataset in set(data.cells(study, rate, data.main(study).column)["dataset"]):
+        drawn.renewed(study, ranking.beside_truth, rate, dataset)
 
 
 def _layers(study: str | None, rate: Rate, dataset: str) -> None:

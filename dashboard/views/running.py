@@ -1,4 +1,4 @@
-"""Running: the study's trials by state, what failed, and the buttons that steer it; each with its command."""
+"""Running: the study's trials by state, live curves, the table as it fills, and the buttons that steer the run."""
 
 import pandas as pd
 import streamlit as st
@@ -7,7 +7,7 @@ from dashboard import data
 from dashboard.figures import trial_states
 from dashboard.launch import runs
 from dashboard.places import cache_root
-from dashboard.views import headline, steer
+from dashboard.views import filling, headline, steer
 from dashboard.views.chart import config, is_dark
 from engine import steering
 from engine.errors import WhichLayersError
@@ -17,14 +17,16 @@ EVERY = 2
 
 
 def page() -> None:
-    """State and buttons on top, trials and failures below; renews itself."""
+    """State and buttons on top, then curves and table, trials and failures; renews itself while the run is at work."""
     st.title("Running", anchor=False)
     study: str | None = st.session_state["current"]
     if study is None:
         st.info("No study yet. Launch one, or begin one with `whichlayers run FILE`.")
         st.page_link(st.session_state["pages"]["launch"], label="Launch a study", icon=":material/rocket_launch:")
         return
-    st.fragment(_page, run_every=EVERY)(study)
+    filling.looks(study)
+    # When a run begins or ends, the frame draws the page again (`dashboard.app.watch`).
+    st.fragment(_page, run_every=EVERY if data.is_busy(study) else None)(study)
 
 
 def _page(study: str) -> None:
@@ -41,6 +43,9 @@ def _page(study: str) -> None:
     headline.progress(study)
     steer.machine(progress)
     steer.study(study, progress, states)
+    if progress.get("alive"):
+        filling.curves(study)
+        filling.standing(study)
     if len(states):
         steer.trials(study, states)
         steer.failures(study)

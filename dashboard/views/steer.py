@@ -7,10 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 import pandas as pd
-import psutil
 import streamlit as st
 
-from dashboard import data
+from dashboard import data, machine_use
 from dashboard.figures.gallery import percent
 from dashboard.figures.trial_states import STATES
 from dashboard.launch import runs
@@ -102,11 +101,7 @@ def machine(progress: Mapping[str, Any]) -> None:
     """How busy the machine of this server is, while a run is at work."""
     if not progress.get("alive"):
         return
-    memory = psutil.virtual_memory()
-    st.caption(
-        f"This machine: processor {psutil.cpu_percent():.0f} % of {psutil.cpu_count()} cores, memory "
-        f"{memory.used / 2**30:.1f} of {memory.total / 2**30:.1f} GB"
-    )
+    st.caption(machine_use.told(machine_use.machine_use()))
 
 
 def _button(label: str, icon: str, command: str, possible: bool, act: Callable[[], object], then: str) -> None:

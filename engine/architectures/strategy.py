@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Start = Literal["start weights", "random", "encoder"]
-Method = Literal["fine-tune", "gradual unfreezing", "LoRA", "statistics only"]
-"""How the units of a strategy learn: all at once, one after the other from the output on, through adapters, or not at
-all while the running statistics of their normalisation follow the new images."""
+Method = Literal["fine-tune", "gradual unfreezing", "LoRA", "auto rates", "statistics only"]
+"""How the units of a strategy learn: all at once, one after the other from the output on, through adapters, all at
+rates that their gradients decide, or not at all while the running statistics of their normalisation follow the new
+images."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,7 @@ EXTRA: dict[str, Strategy] = {
     for strategy in (
         Strategy(name="gradual unfreezing", units=UNET_UNITS, method="gradual unfreezing"),
         Strategy(name="LoRA rank 4", units=UNET_UNITS, method="LoRA", rank=4),
+        Strategy(name="auto", units=UNET_UNITS, method="auto rates"),
         Strategy(name="smp U-Net", units=SMP_UNITS, start="encoder", network="smp"),
         Strategy(name="smp U-Net, frozen encoder", units=SMP_UNITS[1:], start="encoder", network="smp"),
     )

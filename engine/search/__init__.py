@@ -4,17 +4,25 @@ The only room that knows Ray. Workers commit their own rows, so that nothing is 
 
     running.py      from a study to its results
     own_ray.py      a Ray of our own, and its folder, which goes when the run does, however that ends
+    daemons.py      whether Ray's own processes live
     guard.py        ends what is left of a Ray whose run was killed
     line.py         trials that wait, handed to Tune one by one
     following.py    what people ask of the run
     listening.py    what Tune says of trials
     schedulers.py   ending trials that are behind
     worker.py       one trial in a worker
+    storing.py      what it says of a store that refuses for a while
     endings.py      attempts that ended before their test
+    cluster.py      a Ray cluster that is there already
+    nodes.py        its machines: whether they can run our trials, and how many
+    probe.py        what each tells of itself
+    carrying.py     data carried to its nodes, once each
+    afar.py         a run from a machine that is no node of it
 """
 
 from engine.preparation import prepare
+from engine.search.afar import run_at
 from engine.search.running import run
 from engine.search.worker import train_trial
 
-__all__ = ["prepare", "run", "train_trial"]
+__all__ = ["prepare", "run", "run_at", "train_trial"]

@@ -9,7 +9,7 @@ from engine.progress import Progress
 from engine.search.endings import cut_short
 from engine.search.line import Line
 from engine.steering import Request, StopAsked
-from engine.store import Store
+from engine.store import Lease, Store
 from engine.trial import CLOSED, Trial
 
 
@@ -22,6 +22,8 @@ class Follower:
         self.line: Line | None = None
         """The trials that Tune has now."""
         self.left_out: set[str] = set()
+        self.lease: Lease | None = None
+        """Keeps other runs of the study away; where it was lost this one ends."""
         self.stopping = False
         """Somebody asked the run to stop while Tune is at work, which ends its trials."""
         self._plan: dict[str, Trial] = {}
@@ -47,6 +49,8 @@ class Follower:
         if not now and time.monotonic() - self._looked < steering.LOOK_SECONDS:
             return
         self._looked = time.monotonic()
+        if self.lease is not None and self.lease.is_lost:
+            self.stopping = True
         for request in steering.requests(self.store, self.study):
             if request.file in self._kept:
                 continue

@@ -1,14 +1,19 @@
 """What Ray Tune says of trials: told to progress, and stored where a worker could not."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ray.tune import Callback, Stopper
 
+from engine.errors import StoreError
+from engine.live_curves import LiveCurves
 from engine.progress import Progress
+from engine.search.daemons import Daemons
 from engine.search.endings import crashed, cut_short, epoch_of, trial_of
 from engine.search.following import Follower
+from engine.search.own_ray import RayError
 from engine.store import SEGMENT, Store
 from engine.trial import Epoch
 
@@ -40,6 +45,7 @@ class Listener(Callback):
 
     def __init__(self, store: Store, study: str, progress: Progress, follower: Follower) -> None:
         self._store, self._study, self._progress, self._follower = store, study, progress, follower
+        self._curves, self._daemons = LiveCurves(store, study), Daemons()
         self._epochs: dict[str, list[Epoch]] = {}
         self._ended = 0
 
@@ -48,25 +54,37 @@ class Listener(Callback):
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """A moment to follow what people ask for."""
+        """A moment to follow what people ask for. Raises RayError where nothing can go on."""
+        try:
+            self._daemons.require()
+        except RayError as error:
+            self._progress.wait(str(error))  # without its GCS Ray may end this process before anybody says so
+            raise
         line = self._follower.line
         if line is not None and len(line.running) > sum(trial.status in LIVE for trial in trials):
             # A worker could not be reset for its next trial, which Tune drops without a word.
             line.take_back({trial.trial_id for trial in trials if trial.status not in LIVE})
         self._follower.look()
+        self._curves.tell()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker begins."""
+        planned = trial_of(trial.config["trial"])
         self._epochs[trial.trial_id] = []
-        self._progress.epoch(trial_of(trial.config["trial"]), 0, None)
+        self._curves.begin(planned)
+        self._progress.epoch(planned, 0, None)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: Mapping[str, Any], **info: Any
     ) -> None:
         """An epoch is over, or the trial."""
         if result.get("state") == "running":
-            self._epochs.setdefault(trial.trial_id, []).append(epoch_of(result["record"]))
-            self._progress.epoch(trial_of(trial.config["trial"]), result["epoch"], result["validation"])
+            planned, epoch = trial_of(trial.config["trial"]), epoch_of(result["record"])
+            self._epochs.setdefault(trial.trial_id, []).append(epoch)
+            self._curves.add(planned, epoch)
+            self._progress.epoch(planned, result["epoch"], result["validation"])
+        elif result.get("state") == "storing":
+            self._progress.wait(result["problem"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial is over; one that still said it was at work was ended by the scheduler."""
@@ -86,13 +104,19 @@ class Listener(Callback):
         self._store_death(trial)
         self._end(trial, "error")
 
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        """Nothing runs any more."""
+        self._curves.close()
+
     def _end(self, trial: Any, state: str) -> None:
         planned = trial_of(trial.config["trial"])
+        self._curves.end(planned)
         self._progress.end(planned, state)
         self._follower.ended(planned, state)
         self._ended += 1
         if self._ended % SEGMENT == 0:
-            self._store.compact(self._study)
+            with suppress(StoreError):  # it only makes reading faster
+                self._store.compact(self._study)
 
     def _store_early_end(self, trial: Any, epochs: list[Epoch], seconds: float) -> str:
         planned = trial_of(trial.config["trial"])
@@ -103,6 +127,8 @@ class Listener(Callback):
 
     def _store_death(self, trial: Any) -> None:
         planned = trial_of(trial.config["trial"])
-        number = self._store.next_number(self._study, planned.id)
+        number, closed = self._store.standing(self._study, planned.id)
+        if closed:
+            return  # it died between its row and its last word
         text = f"the worker died: {trial.get_pickled_error() or trial.get_error() or 'no reason given'}"
         self._store.append(self._study, crashed(planned, number, datetime.now(UTC), 0.0, text))

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -34,6 +34,8 @@ WORKERS = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a trial that was stopped leaves its worker to the next one
 }
+PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
+"""Of a Ray of our own: without its GCS a run only waits for its end."""
 OBJECT_STORE_BYTES = 100 * 2**20
 """Data travel as mapped files, not through Ray's object store, which is small in containers."""
 START_TRIES = 3
@@ -93,7 +95,30 @@ def _guarded(folder: Path) -> Iterator[None]:
 
 
 def _start(portion: Share, room: int, folder: Path) -> None:
-    """Starts Ray; once more where a busy machine takes longer than Ray waits for itself. Raises RayError."""
+    """Starts Ray; once more where a busy machine takes longer than Ray waits for itself. Raises RayError.
+
+    Workers inherit their settings from its daemons: with a `runtime_env` Ray's first workers would be of no use.
+    """
+    with _environment({**WORKERS, **PATIENCE, "OMP_NUM_THREADS": str(portion.threads)}):
+        _try_to_start(portion, room, folder)
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """These variables for what is started in the block."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _try_to_start(portion: Share, room: int, folder: Path) -> None:
     for left in reversed(range(START_TRIES)):
         try:
             ray.init(
@@ -101,7 +126,6 @@ def _start(portion: Share, room: int, folder: Path) -> None:
                 num_cpus=portion.cpu * room,
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
-                runtime_env={"env_vars": {**WORKERS, "OMP_NUM_THREADS": str(portion.threads)}},
                 logging_level="ERROR",
                 log_to_driver=False,
                 _temp_dir=str(folder),

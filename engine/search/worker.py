@@ -20,14 +20,18 @@ from engine.datasets import Dataset, load_cached
 from engine.errors import WeightsError
 from engine.evaluation import HeldOut
 from engine.pretraining import load_held_out, load_start_weights
+from engine.search.carrying import cache_here
 from engine.search.endings import crashed, cut_short, trial_of
+from engine.search.storing import keep
 from engine.store import Store
 from engine.strategies import hash_of_tensors
 from engine.training import run_trial
-from engine.trial import Epoch
+from engine.trial import CLOSED, Epoch
 
 TRIES = 2
 """Attempts at a trial in one run: a crash is tried once more."""
+FAR_LOOK_SECONDS = 5.0
+"""Between two looks for requests in a bucket, each of which is a request that costs."""
 
 
 class Cancelled(Exception):
@@ -40,7 +44,7 @@ def train_trial(config: Mapping[str, Any]) -> None:
         os.nice(19 - os.nice(0))  # pages and live inference go first
     trial = trial_of(config["trial"])
     work = config["work"]
-    store = Store.at(work["root"])
+    store = _store(work["root"])
     epochs: list[Epoch] = []
 
     def report(epoch: Epoch) -> None:
@@ -51,8 +55,11 @@ def train_trial(config: Mapping[str, Any]) -> None:
     def is_cancelled() -> bool:
         return steering.is_cancelled(store, work["study"], trial.id)
 
-    number, state = store.next_number(work["study"], trial.id), "error"
-    for _ in range(TRIES):
+    def tell(problem: str) -> None:
+        tune.report({"epoch": len(epochs), "validation": None, "state": "storing", "problem": problem})
+
+    number, state = store.standing(work["study"], trial.id)
+    for _ in range(0 if state in CLOSED else TRIES):  # closed by a worker that died before it could say so
         started, clock = datetime.now(UTC), time.perf_counter()
         epochs.clear()
         try:
@@ -62,46 +69,44 @@ def train_trial(config: Mapping[str, Any]) -> None:
                     str(store.start_weights(work["study"], trial.start_weights)), trial.start_weights
                 )
             held_out = work["held_out"].get(trial.start_weights)
-            with stoppable(is_cancelled):
+            cache = cache_here(work)
+            with stoppable(is_cancelled, every=steering.LOOK_SECONDS if store.files.local else FAR_LOOK_SECONDS):
                 attempt, tensors = run_trial(
                     trial,
-                    _dataset(trial.data, work["cache"]),
+                    _dataset(trial.data, cache),
                     weights,
                     report,
                     number=number,
-                    held_out=None if held_out is None else _held_out_images(held_out),
+                    held_out=None if held_out is None else _held_out_images(cache / held_out),
                     old_classes=work.get("old_classes", {}).get(trial.start_weights, ()),
                     keep_embedding=lambda content: store.write_embedding(work["study"], trial.id, content),
                 )
-            store.append(work["study"], attempt, weights=tensors)
-            state = attempt.state
-            break
         except Cancelled:
             seconds = time.perf_counter() - clock
-            store.append(work["study"], cut_short(trial, number, "cancelled", started, seconds, epochs))
-            state = "cancelled"
-            break
+            attempt, tensors = cut_short(trial, number, "cancelled", started, seconds, epochs), None
         except Exception:
-            store.append(
-                work["study"], crashed(trial, number, started, time.perf_counter() - clock, traceback.format_exc())
-            )
-            number += 1
+            seconds = time.perf_counter() - clock
+            attempt, tensors = crashed(trial, number, started, seconds, traceback.format_exc()), None
         finally:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+        keep(store, work["study"], attempt, tensors, tell)
+        number, state = number + 1, attempt.state
+        if state != "error":
+            break
     tune.report({"epoch": trial.max_epochs, "validation": None, "state": state})
 
 
 @contextmanager
-def stoppable(asked: Callable[[], bool]) -> Iterator[None]:
-    """Raises Cancelled before a training step once `asked` says so; it is asked now, then once a second."""
+def stoppable(asked: Callable[[], bool], *, every: float = steering.LOOK_SECONDS) -> Iterator[None]:
+    """Raises Cancelled before a training step once `asked` says so: now, then `every` so many seconds."""
     if asked():
         raise Cancelled
     looked = time.monotonic()
 
     def look(*_: object) -> None:
         nonlocal looked
-        if time.monotonic() - looked >= steering.LOOK_SECONDS:
+        if time.monotonic() - looked >= every:
             looked = time.monotonic()
             if asked():
                 raise Cancelled
@@ -114,14 +119,19 @@ def stoppable(asked: Callable[[], bool]) -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def _dataset(fingerprint: str, cache: str) -> Dataset:
+def _store(root: str) -> Store:
+    return Store.at(root).patient()
+
+
+@lru_cache(maxsize=1)
+def _dataset(fingerprint: str, cache: Path) -> Dataset:
     """Mapped arrays, kept while the worker lives."""
-    return load_cached(fingerprint, Path(cache))
+    return load_cached(fingerprint, cache)
 
 
 @lru_cache(maxsize=4)
-def _held_out_images(path: str) -> HeldOut:
-    return load_held_out(Path(path))
+def _held_out_images(path: Path) -> HeldOut:
+    return load_held_out(path)
 
 
 @lru_cache(maxsize=4)

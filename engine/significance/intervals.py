@@ -1,8 +1,9 @@
 """Ends of intervals from what a bootstrap over groups gives: its standard error and skewness, with t for few groups.
 
 Percentiles of the resampled means hold the truth too seldom: nominal 95 % intervals over 5 and 12 groups hold it in
-about 80 and 89 % of simulated studies (`benchmarks/interval_coverage.py`). So the standard error is widened by what resampling
-few groups lacks, t takes the place of the normal law, and the end on the side of rare, far values is moved outwards.
+about 80 and 89 % of simulated studies (`benchmarks/interval_coverage.py`). So the standard error is widened by what
+resampling few groups lacks, t takes the place of the normal law, and the end on the side of rare, far values is moved
+outwards.
 """
 
 from dataclasses import dataclass

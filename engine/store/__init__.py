@@ -1,4 +1,4 @@
-"""Results on a folder or any pyarrow file system: the only module that writes them.
+"""Results in a folder, a bucket of S3, or any pyarrow file system: the only module that writes them.
 
 <root>/<study>/study.yaml            the study file, resolved
                facts.json            data, start weights and machine, in words and hashes
@@ -13,13 +13,14 @@
 <root>/.leases/<study>.json          keeps two runs of a study apart
 """
 
-from engine.store.files import Entry, Files
+from engine.store.files import Files
 from engine.store.lease import Lease, is_running
+from engine.store.places import Entry
 from engine.store.rows import Rows
 from engine.store.schema import FLAT
-from engine.store.store import ARCHIVED, SEGMENT, Known, Store, closed_ids, latest
+from engine.store.store import ARCHIVED, SEGMENT, Known, Store, closed_ids, latest, node_cache
 
 __all__ = [
     "ARCHIVED", "FLAT", "SEGMENT", "Entry", "Files", "Known", "Lease", "Rows", "Store", "closed_ids", "is_running",
-    "latest",
+    "latest", "node_cache",
 ]  # fmt: skip

@@ -1,90 +1,74 @@
-"""Whole files, written at once or not at all, on any pyarrow file system."""
+"""Whole files, written at once or not at all, wherever they lie."""
 
+import fcntl
+import hashlib
 import os
 import posixpath
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
-from typing import NamedTuple
 
 from pyarrow import fs
 
 from engine.errors import StoreError
+from engine.store.places import ArrowPlace, Entry, Folder, Place
 
-
-class Entry(NamedTuple):
-    """A file or folder in a folder."""
-
-    name: str
-    is_folder: bool
-    size: int = 0
-    """Bytes; 0 of a folder."""
-    changed: int = 0
-    """When it was last written, in nanoseconds; 0 of a folder."""
+FETCHED_AT_ONCE = 16
+SECOND = 10**9
+"""Nanoseconds; servers tell times to the second."""
 
 
 class Files:
     """Files under one root. A reader never sees half a file; files are not changed, only replaced.
 
-    Names are relative, their parts apart by '/'. On a local folder a file is written aside and renamed;
-    elsewhere (S3) one PUT does the same. Every method raises StoreError for a name that could lead out of
-    the root, and where the file system refuses (no right, disk full, a file in the way).
+    Names are relative, their parts apart by '/'. Every method raises StoreError for a name that could lead out of
+    the root, and where the place refuses (no right, disk full, a file in the way, a server that does not answer).
     """
 
-    def __init__(self, root: str | Path, file_system: fs.FileSystem | None = None, cache: Path | None = None) -> None:
-        if file_system is None:
-            if "://" in str(root):
-                file_system, path = _remote(str(root))
-            else:
-                file_system, path = fs.LocalFileSystem(), str(Path(root).absolute())
+    def __init__(
+        self,
+        root: str | Path,
+        file_system: fs.FileSystem | None = None,
+        cache: Path | None = None,
+        *,
+        patient: bool = False,
+    ) -> None:
+        self.local = file_system is None and "://" not in str(root)
+        self.root = str(Path(root).absolute()) if self.local else str(root)
+        """The folder, or the address."""
+        self.place: Place
+        if file_system is not None:
+            self.local = isinstance(file_system, fs.LocalFileSystem)
+            self.place, self._base = Folder() if self.local else ArrowPlace(file_system), str(root)
+        elif self.local:
+            self.place, self._base = Folder(), self.root
         else:
-            path = str(root)
-        self.file_system = file_system
-        self.root = path
-        self.local = isinstance(file_system, fs.LocalFileSystem)
+            self.place, self._base = _remote(self.root, patient)
         self._cache = cache
 
+    def patient(self) -> "Files":
+        """The same files for who would rather wait than fail, where storage is away for a while."""
+        return Files(self.root, cache=self._cache, patient=True) if self.root.startswith("s3://") else self
+
     def path(self, name: str) -> str:
-        """Path of `name` on the file system. Raises StoreError for names that could lead out of the root."""
+        """Path of `name` in its place. Raises StoreError for names that could lead out of the root."""
         if any(part in ("", ".", "..") for part in name.split("/")):
             raise StoreError(f"'{name}' cannot be a name in {self.root}; expected one without '..', '.' or outer '/'")
-        return posixpath.join(self.root, name)
+        return posixpath.join(self._base, name)
 
     def write(self, name: str, content: bytes) -> None:
         """Put `content` under `name`, replacing what was there in one step."""
         path = self.path(name)
-        with said(path, "written"):
-            if self.local:
-                target = Path(path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-                try:
-                    with aside.open("wb") as stream:
-                        stream.write(content)
-                        stream.flush()
-                        os.fsync(stream.fileno())
-                    aside.replace(target)
-                finally:
-                    # Where the write itself failed, its error is the one to tell.
-                    with suppress(OSError):
-                        aside.unlink()
-            else:
-                self.file_system.create_dir(posixpath.dirname(path), recursive=True)
-                with self.file_system.open_output_stream(path) as stream:
-                    stream.write(content)
+        with said(self._shown(path), "written"):
+            self.place.write(path, content)
 
     def read(self, name: str) -> bytes | None:
         """The content of `name`, or None where there is no such file."""
         path = self.path(name)
-        with said(path, "read"):
-            try:
-                with self.file_system.open_input_file(path) as stream:
-                    content: bytes = stream.read()
-                    return content
-            except FileNotFoundError:
-                return None
+        with said(self._shown(path), "read"):
+            return self.place.read(path)
 
     def names(self, folder: str | None = None) -> list[tuple[str, bool]]:
         """(name, is a folder) of everything in `folder` (None is the root), sorted, without hidden files.
@@ -95,44 +79,33 @@ class Files:
 
     def entries(self, folder: str | None = None) -> list[Entry]:
         """Everything in `folder` as `names` lists it, with what changes when a file is replaced."""
-        base = self.root if folder is None else self.path(folder)
-        with said(base, "listed"):
-            found = _local_entries(base) if self.local else _entries(self.file_system, base)
-        return sorted(entry for entry in found if not entry.name.startswith("."))
+        base = self._base if folder is None else self.path(folder)
+        with said(self._shown(base), "listed"):
+            return sorted(entry for entry in self.place.entries(base) if not entry.name.startswith("."))
 
     def move(self, name: str, to: str) -> None:
         """Put the file `name` under the name `to`, in place of what is there; nothing happens where it is gone."""
         path, target = self.path(name), self.path(to)
-        with said(path, "moved"), suppress(FileNotFoundError):
-            self.file_system.create_dir(posixpath.dirname(target), recursive=True)
-            self.file_system.move(path, target)
+        with said(self._shown(path), "moved"), suppress(FileNotFoundError):
+            self.place.move(path, target)
 
     def delete(self, name: str) -> None:
         """Remove the file `name`; nothing happens where it is gone already."""
         path = self.path(name)
-        with said(path, "deleted"), suppress(FileNotFoundError):
-            self.file_system.delete_file(path)
+        with said(self._shown(path), "deleted"), suppress(FileNotFoundError):
+            self.place.delete(path)
 
     def delete_empty(self, folder: str) -> None:
         """Remove `folder` where nothing is in it, hidden files included; nothing happens otherwise."""
         path = self.path(folder)
-        with said(path, "deleted"):
-            if self.local:
-                try:
-                    Path(path).rmdir()
-                except FileNotFoundError:
-                    pass
-                except OSError as error:
-                    if error.errno not in (ENOTEMPTY, EEXIST):
-                        raise
-            elif not self.file_system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
-                with suppress(FileNotFoundError):
-                    self.file_system.delete_dir(path)
+        with said(self._shown(path), "deleted"):
+            self.place.delete_empty(path)
 
-    def local_path(self, name: str) -> Path:
-        """A path on this machine that holds `name`: itself, or its copy in the cache (files never change).
+    def local_path(self, name: str, entry: Entry | None = None) -> Path:
+        """A path on this machine that holds `name`: itself, or its copy in the mirror, made once per machine.
 
-        Raises FileNotFoundError where it is to be copied and is not there.
+        `entry` is what a listing said of it just now, which saves asking. Raises FileNotFoundError where there is no
+        such file in a remote place.
         """
         path = self.path(name)
         if self.local:
@@ -140,12 +113,39 @@ class Files:
         if self._cache is None:
             raise StoreError(f"{self.root} is not on this machine; name a folder to mirror it into")
         copy = self._cache / name
-        if not copy.exists():
-            content = self.read(name)
-            if content is None:
-                raise FileNotFoundError(name)
-            Files(self._cache).write(name, content)
+        if entry is None:
+            with said(self._shown(path), "read"):
+                entry = self.place.entry(path)
+        if entry is None:
+            raise FileNotFoundError(name)
+        if not _is_copy(copy, entry):
+            with alone(self._cache, name):
+                if not _is_copy(copy, entry):
+                    with said(self._shown(path), "read"):
+                        content = self.place.read(path, fresh=True)
+                    if content is None:
+                        raise FileNotFoundError(name)
+                    with said(copy, "written"):
+                        _put(copy, content, entry.changed)
         return copy
+
+    def mirror(self, entries: Sequence[tuple[str, Entry]]) -> None:
+        """Copy what the mirror lacks of these (name, entry), several at once; nothing is done for local files."""
+        if self.local or self._cache is None:
+            return
+        cache = self._cache
+        lacking = [(name, entry) for name, entry in entries if not _is_copy(cache / name, entry)]
+        if lacking:
+            with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool:
+                list(pool.map(self._mirrored, *zip(*lacking, strict=True)))
+
+    def _mirrored(self, name: str, entry: Entry) -> None:
+        with suppress(FileNotFoundError):  # whoever wants it notices
+            self.local_path(name, entry)
+
+    def _shown(self, path: str) -> str:
+        """A path in words: the address of what is not on this machine."""
+        return path if self.local else f"{self.root.rstrip('/')}{path.removeprefix(self._base)}"
 
 
 @contextmanager
@@ -158,32 +158,47 @@ def said(path: str | Path, what: str) -> Iterator[None]:
         raise StoreError(f"{path} cannot be {what} ({reason}); put it right or choose another --store") from error
 
 
-def _local_entries(base: str) -> list[Entry]:
-    with suppress(FileNotFoundError), os.scandir(base) as found:
-        return [_local_entry(entry) for entry in found]
-    return []
-
-
-def _local_entry(entry: "os.DirEntry[str]") -> Entry:
-    if entry.is_dir():
-        return Entry(entry.name, True)
+@contextmanager
+def alone(cache: Path, name: str) -> Iterator[None]:
+    """Keeps two processes of a machine from fetching the same file."""
+    lock = cache / ".locks" / hashlib.sha256(name.encode()).hexdigest()[:2]
+    with said(lock, "locked"):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        state = entry.stat()
-    except FileNotFoundError:  # moved or deleted since it was listed
-        return Entry(entry.name, False)
-    return Entry(entry.name, False, state.st_size, state.st_mtime_ns)
+        with suppress(OSError):  # without locks a file may be fetched twice, which harms nobody
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def _entries(file_system: fs.FileSystem, base: str) -> list[Entry]:
-    return [
-        Entry(entry.base_name, True)
-        if entry.type == fs.FileType.Directory
-        else Entry(entry.base_name, False, entry.size or 0, entry.mtime_ns or 0)
-        for entry in file_system.get_file_info(fs.FileSelector(base, allow_not_found=True))
-    ]
+def _is_copy(copy: Path, entry: Entry) -> bool:
+    """Whether the mirror's file is what the entry tells of."""
+    try:
+        state = copy.stat()
+    except OSError:
+        return False
+    return state.st_size == entry.size and state.st_mtime_ns // SECOND == entry.changed // SECOND
 
 
-def _remote(uri: str) -> tuple[fs.FileSystem, str]:
+def _put(copy: Path, content: bytes, changed: int) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    aside = copy.with_name(f".{copy.name}.{uuid.uuid4().hex}")
+    try:
+        aside.write_bytes(content)
+        os.utime(aside, ns=(changed, changed))
+        aside.replace(copy)
+    finally:
+        with suppress(OSError):
+            aside.unlink()
+
+
+def _remote(uri: str, patient: bool) -> tuple[Place, str]:
+    if uri.startswith("s3://"):
+        from engine.store.s3 import bucket_of  # loads boto3, which local stores need not
+
+        return bucket_of(uri, patient=patient)
     try:
         file_system, path = fs.FileSystem.from_uri(uri)
     except (OSError, ValueError) as error:
@@ -191,4 +206,4 @@ def _remote(uri: str) -> tuple[fs.FileSystem, str]:
         raise StoreError(
             f"{uri} cannot be opened ({reason}); choose another --store: a folder, or s3://bucket/folder"
         ) from error
-    return file_system, path
+    return ArrowPlace(file_system), path

@@ -21,22 +21,59 @@ WAIT_SECONDS = 0.025
 
 
 class Lease:
-    """Held by one run of a study at a time: a lock of the kernel on a file that is never deleted.
+    """Held by one run of a study at a time.
 
-    The kernel frees it with the process, however that ends, and knows it in every container that mounts the
-    same folder of one host. What the file says (process, host, since) only names the holder: it stays when
-    the lease is free. Subprocesses do not inherit it, since Python's descriptors close on exec. Raises
-    StoreError where another run holds it, or where the file system has no locks.
+    In a folder: a lock of the kernel on a file that is never deleted. The kernel frees it with the process, however
+    that ends, and knows it in every container that mounts the same folder of one host. What the file says (process,
+    host, since) only names the holder: it stays when the lease is free. Subprocesses do not inherit it, since Python's
+    descriptors close on exec. In a bucket: an object that is renewed (`engine.store.bucket_lease`). Raises StoreError
+    where another run holds it, or where the place has no means to keep runs apart.
     """
 
     def __init__(self, files: Files, study: str) -> None:
-        if not files.local:
-            raise StoreError(f"{files.root}: runs need a local folder for their results; read-only use works anywhere")
-        self._path = _path(files, study)
+        self._held: Any
+        if files.local:
+            self._held = _FileLock(_path(files, study), study)
+        elif files.root.startswith("s3://"):
+            from engine.store.bucket_lease import lease_of  # loads boto3, which local stores need not
+
+            self._held = lease_of(files, _name(files, study), study)
+        else:
+            raise StoreError(f"{files.root}: runs need a local folder or s3:// for their results; reading works there")
+
+    def __enter__(self) -> "Lease":
+        self._held.take()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.give_back()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another run may have it by now, which happens to one in a bucket that cannot be reached."""
+        return bool(self._held.lost)
+
+    def require(self) -> None:
+        """Raises StoreError where the lease was lost."""
+        if self.is_lost:
+            raise StoreError(f"{self._held.lost}; the same command goes on from what is stored")
+
+
+class _FileLock:
+    """A lease in a folder."""
+
+    lost = ""
+    """Never: the kernel keeps it."""
+
+    def __init__(self, path: Path, study: str) -> None:
+        self._path = path
         self._study = study
         self._descriptor: int | None = None
 
-    def __enter__(self) -> "Lease":
+    def take(self) -> None:
+        """Hold it from here on. Raises StoreError where another run does."""
         with said(self._path, "made"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o666)
@@ -49,11 +86,9 @@ class Lease:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def give_back(self) -> None:
+        """Let others run."""
         if self._descriptor is not None:
             # Unlocked by word, since a forked child may hold a copy of the descriptor.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -79,6 +114,10 @@ def is_running(files: Files, study: str) -> bool:
 
     False where the file system has no locks: no run can hold a lease there.
     """
+    if files.root.startswith("s3://"):
+        from engine.store.bucket_lease import is_held
+
+        return bool(is_held(files, _name(files, study)))
     if not files.local:
         return False
     path = _path(files, study)
@@ -97,10 +136,14 @@ def is_running(files: Files, study: str) -> bool:
             os.close(descriptor)
 
 
-def _path(files: Files, study: str) -> Path:
+def _name(files: Files, study: str) -> str:
     """Beside the study's folder, not in it: who deletes the folder under a run does not free its lease."""
     files.path(study)
-    return Path(files.path(f".leases/{study}.json"))
+    return f".leases/{study}.json"
+
+
+def _path(files: Files, study: str) -> Path:
+    return Path(files.path(_name(files, study)))
 
 
 def _locked(descriptor: int, kind: int) -> bool:

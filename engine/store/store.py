@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, fields
 from itertools import count
@@ -15,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import StoreError
-from engine.store.files import Entry, Files
+from engine.store.files import Files
 from engine.store.lease import is_running
+from engine.store.places import Entry
 from engine.store.rows import (
     DAMAGE,
     KEYS,
@@ -55,13 +57,17 @@ class Store:
     def at(cls, root: str | Path, mirror: Path | None = None) -> "Store":
         """The store in the folder (or at the URI) `root`; it need not exist yet.
 
-        What is read from a URI is kept in the folder `mirror`; where None, in one of the user's cache.
+        What is read from a URI is kept in the folder `mirror`; where None, in one of this machine's cache.
         Raises StoreError for a URI that cannot be opened.
         """
         if mirror is None:
             name = hashlib.sha256(str(root).encode()).hexdigest()
-            mirror = platformdirs.user_cache_path("whichlayers") / "mirror" / name
+            mirror = node_cache() / "mirror" / name
         return cls(Files(root, cache=mirror))
+
+    def patient(self) -> "Store":
+        """The same store for a run, which waits out a storage that is away for half a minute."""
+        return Store(self.files.patient())
 
     # Studies
 
@@ -158,8 +164,13 @@ class Store:
 
     def next_number(self, study: str, trial_id: str) -> int:
         """Number of the next attempt at a trial, from 1."""
-        numbers = self.rows(study, schema_of(KEYS), [trial_id]).table["number"].to_pylist()
-        return max(numbers, default=0) + 1
+        return self.standing(study, trial_id)[0]
+
+    def standing(self, study: str, trial_id: str) -> tuple[int, str]:
+        """Number of the next attempt at a trial, and the state that closed the trial, or "" while it is open."""
+        found = self.rows(study, schema_of((*KEYS, "state")), [trial_id]).table
+        closed = [state for state in found["state"].to_pylist() if state in CLOSED]
+        return max(found["number"].to_pylist(), default=0) + 1, closed[0] if closed else ""
 
     def attempts(self, study: str, columns: Sequence[str] = FLAT, *, known: Known | None = None) -> pd.DataFrame:
         """A row per attempt, oldest first, without epochs and test images; `columns` besides id and number.
@@ -222,9 +233,11 @@ class Store:
         kept = dict(known or {})
         for _ in range(TRIES):
             files, gone = self._files_of(study, wanted), False
-            for entry in [entry for entry in files if entry not in kept]:
+            fresh = [(f"{study}/{entry.name}", entry) for entry in files if entry not in kept]
+            self.files.mirror(fresh)
+            for name, entry in fresh:
                 try:
-                    kept[entry] = read_rows(self.files.local_path(f"{study}/{entry.name}"), schema, wanted)
+                    kept[entry] = read_rows(self.files.local_path(name, entry), schema, wanted)
                 except FileNotFoundError:
                     gone = True  # a compaction took it away since the listing: its segment is there now
                 except OSError as error:
@@ -372,6 +385,11 @@ class Store:
         except StoreError as error:
             told = {"state": "unknown", "error": str(error)}
         return {**told, "alive": is_running(self.files, study)}
+
+
+def node_cache() -> Path:
+    """Folder of this machine for what can be made or fetched again: `WHICHLAYERS_CACHE`, or one of the user's."""
+    return Path(os.environ.get("WHICHLAYERS_CACHE") or platformdirs.user_cache_path("whichlayers"))
 
 
 def latest(attempts: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ WORDS = {
     "weights": "weights",
     "embeddings": "embeddings",
     "maps": "embedding maps",
+    "previews": "rankings of units",
     "readers": "answers of readers",
     "damaged": "damaged files",
 }
@@ -42,6 +43,8 @@ def idle(store: Store, study: str) -> Iterator[None]:
 
 def rename(store: Store, study: str, to: str) -> None:
     """Give a study another name. Raises StoreError where that is taken or no name, and as `idle`."""
+    if not store.files.local:
+        raise StoreError(f"{store.files.root}: only studies in a folder can be renamed; export it and import it there")
     require_free_name(store, to)
     with idle(store, study), Lease(store.files, to):
         text = store.study_text(study)
@@ -79,6 +82,11 @@ def contents(store: Store, study: str) -> dict[str, tuple[int, int]]:
 def delete(store: Store, study: str) -> None:
     """Delete a study with all that was trained; decoded images in the cache stay. Raises as `idle`."""
     with idle(store, study):
+        if not store.files.local:
+            store.files.delete(f"{study}/study.yaml")  # no longer listed from here on
+            for entry in list(files_of(store, study)):
+                store.files.delete(f"{study}/{entry.name}")
+            return
         path = Path(store.files.path(study))
         root = Path(store.files.root)
         with said(path, "deleted"):

@@ -23,7 +23,7 @@ from engine.trial import RESULT_REVISION
 
 FORMAT = 1
 ABOUT = "whichlayers.json"
-LEFT_OUT = ("requests/", "damaged/", ARCHIVED)
+LEFT_OUT = ("requests/", "damaged/", "live.json", ARCHIVED)
 """What is of no use elsewhere."""
 PACKED = (".yaml", ".json", ".jsonl", ".csv")
 """Endings of text, which is worth compressing; tables and tensors are compressed, or hardly can be."""

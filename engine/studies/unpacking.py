@@ -33,6 +33,7 @@ _STUDY = re.compile(
     rf"|(?:attempts|segments)/{_WORD}\.parquet"
     rf"|(?:weights|embeddings)/{_WORD}\.safetensors"
     rf"|maps/{_WORD}\.npz"
+    rf"|previews/{_WORD}\.json"
     rf"|readers/{_WORD}\.(?:json|jsonl|csv))",
     re.ASCII,
 )

@@ -1,0 +1,187 @@
+"""Clips that the inference process is at work on: opened once, answered a few frames at a time, drawn side by side.
+
+Needs torch; loaded by `dashboard.inference_process` when a clip is asked for.
+"""
+
+import csv
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dashboard.inference_messages import (
+    CLIP,
+    TABLE,
+    ClipBegun,
+    ClipFrames,
+    ClipRequest,
+    ClipRow,
+    ClipStep,
+    area_mm2,
+)
+from engine.clip_writing import AddFrame, clip_size, clip_writer
+from engine.errors import DataError
+from engine.images import Clip, Kept, open_clip
+from engine.overlays import Overlay
+from engine.predicting import FrameSaid, TrainedNetwork, predict_frame
+
+CLIPS_OPEN = 8
+"""Clips that are at work at once; the one asked for longest ago is given up first."""
+STEP_SECONDS = 0.05
+"""Time of a step, after which another user's frame may come."""
+LARGEST_FRAME_PIXELS = 20_000_000
+"""Pixels of the largest frame of a clip, as of single frames."""
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """A clip that is open."""
+
+    stack: ExitStack
+    frames: Iterator[UInt8[np.ndarray, "height width"]]
+    networks: Sequence[TrainedNetwork]
+    request: ClipRequest
+    kept: Kept
+    table: "_Table"
+    add: AddFrame | None = field(default=None)
+    number: int = 0
+
+
+class OpenClips:
+    """The clips at work, by token."""
+
+    def __init__(self) -> None:
+        self._works: OrderedDict[str, _Work] = OrderedDict()
+
+    def begin(self, request: ClipRequest, networks: Sequence[TrainedNetwork]) -> ClipBegun:
+        """Open the file. Raises DataError with one line."""
+        stack = ExitStack()
+        try:
+            clip: Clip = stack.enter_context(open_clip(request.path, name=request.name or "this file"))
+            kept = clip.kept
+            if kept.height * kept.width > LARGEST_FRAME_PIXELS:
+                raise DataError(
+                    f"{clip.shown}: frames of {kept.width} x {kept.height} pixels; at most {LARGEST_FRAME_PIXELS:,} "
+                    "are answered: reduce it"
+                )
+            stream = stack.enter_context((request.out / TABLE).open("w", newline="", encoding="utf-8"))
+            table = _Table(stream, networks, kept)
+        except BaseException:
+            stack.close()
+            raise
+        self._works[request.token] = _Work(
+            stack=stack, frames=clip.frames(), networks=networks, request=request, kept=kept, table=table
+        )
+        while len(self._works) > CLIPS_OPEN:
+            self._works.popitem(last=False)[1].stack.close()
+        return ClipBegun(
+            kept=kept,
+            names=tuple(one.names for one in networks),
+            classifies=tuple(one.classifies for one in networks),
+        )
+
+    def step(self, step: ClipStep) -> ClipFrames:
+        """What is said of the next frames. Raises DataError where the clip cannot be read on, or was given up."""
+        work = self._works.get(step.token)
+        if work is None:
+            raise DataError("this clip was given up: the server was busy with others, or started anew; try it again")
+        self._works.move_to_end(step.token)
+        rows: list[tuple[ClipRow, ...]] = []
+        until = time.perf_counter() + STEP_SECONDS
+        try:
+            while not step.end and (not rows or time.perf_counter() < until):
+                begun = time.perf_counter()
+                pixels = next(work.frames, None)
+                if pixels is None:
+                    break
+                rows.append(_answer(work, pixels, (time.perf_counter() - begun) * 1000))
+            else:
+                if not step.end:
+                    return ClipFrames(rows=tuple(rows), finished=False)
+            if work.number == 0 and not step.end:
+                raise DataError(f"{work.request.name}: no frame can be read; save it again")
+        except BaseException:
+            self._works.pop(step.token).stack.close()
+            raise
+        self._works.pop(step.token).stack.close()
+        return ClipFrames(rows=tuple(rows), finished=True)
+
+    def networks(self, token: str) -> int:
+        """How many networks look at a clip; 0 where it is not open."""
+        return len(self._works[token].networks) if token in self._works else 0
+
+
+def _answer(work: _Work, pixels: UInt8[np.ndarray, "height width"], decoding: float) -> tuple[ClipRow, ...]:
+    work.number += 1
+    answers = [
+        predict_frame(network, pixels, frame=work.number, spacing_mm=work.kept.spacing_mm, scanner=work.request.scanner)
+        for network in work.networks
+    ]
+    if work.add is None:
+        work.add = work.stack.enter_context(clip_writer(work.request.out / CLIP, frame_ms=work.kept.frame_ms))
+    work.add(side_by_side(answers, work.request.overlay))
+    rows = tuple(
+        ClipRow(frame=work.number, values=_values(said), milliseconds=said.milliseconds + decoding) for said in answers
+    )
+    work.table.add(rows)
+    return rows
+
+
+def side_by_side(answers: Sequence[FrameSaid], kind: Overlay) -> UInt8[np.ndarray, "height width 3"]:
+    """What each trial sees, from left to right."""
+    outlined = [said for said in answers if said.outlined is not None] or [answers[0]]
+    height, width = answers[0].pixels.shape
+    across, down = clip_size(height, width * len(outlined))
+    drawn = [said.drawn(kind, size=(across // len(outlined), down)) for said in outlined]
+    return drawn[0] if len(drawn) == 1 else np.concatenate(drawn, axis=1)
+
+
+def _values(said: FrameSaid) -> tuple[float, ...]:
+    if said.classified is not None:
+        return tuple(float(part) for part in said.classified.probabilities)
+    return tuple(float(count) for count in said.areas_pixels.values())
+
+
+class _Table:
+    """A row per frame and trial."""
+
+    def __init__(self, stream: TextIO, networks: Sequence[TrainedNetwork], kept: Kept) -> None:
+        self._writer, self._networks, self._kept = csv.writer(stream), networks, kept
+        self._ms = kept.frame_ms
+        heads = [_head(network) for network in networks]
+        named = heads[0] if all(head == heads[0] for head in heads) else ["what", "value", "mm2"]
+        self._long = named != heads[0]
+        self._writer.writerow(["frame", "seconds", "study", "trial", "milliseconds", *named])
+
+    def add(self, rows: tuple[ClipRow, ...]) -> None:
+        for network, row in zip(self._networks, rows, strict=True):
+            seconds = "" if self._ms is None else f"{(row.frame - 1) * self._ms / 1000:.3f}"
+            model = network.model
+            first: list[Any] = [row.frame, seconds, model.study, model.trial_id, f"{row.milliseconds:.1f}"]
+            if self._long:
+                for name, value in zip(network.names, row.values, strict=True):
+                    mm2 = "" if network.classifies else _mm2(self._kept, value)
+                    self._writer.writerow([*first, name, f"{value:.6g}", mm2])
+            elif network.classifies:
+                self._writer.writerow(
+                    [*first, network.names[int(np.argmax(row.values))], *map("{:.6f}".format, row.values)]
+                )
+            else:
+                areas = [part for value in row.values for part in (int(value), _mm2(self._kept, value))]
+                self._writer.writerow([*first, *areas])
+
+
+def _head(network: TrainedNetwork) -> list[str]:
+    if network.classifies:
+        return ["class", *(f"probability of {name}" for name in network.names)]
+    return [column for name in network.names for column in (f"area_pixels of {name}", f"area_mm2 of {name}")]
+
+
+def _mm2(kept: Kept, pixels: float) -> str:
+    area = area_mm2(kept, pixels)
+    return "" if area is None else f"{area:.3f}"

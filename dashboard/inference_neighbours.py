@@ -1,0 +1,87 @@
+"""Frames among the training images, in the inference process: a trial's images are looked at once, in small slices.
+
+Needs torch; loaded by `dashboard.inference_process` when neighbours are asked for.
+"""
+
+import io
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from dashboard.inference_messages import NeighboursAnswer, NeighboursRequest, Preparing, TrainingImage
+from engine.inference import planned
+from engine.neighbours import Reference, neighbours, prepare
+from engine.overlays import outline
+from engine.predicting import TrainedNetwork
+from engine.store import Store
+from engine.trial_images import trial_images
+
+REFERENCES_KEPT = 8
+"""Trials whose training images stay known; the one asked for longest ago goes first."""
+
+
+class TrainingImages:
+    """What trials' networks make of their training images, and how far that is."""
+
+    def __init__(self, store: Store, cache: Path) -> None:
+        self._store, self._cache = store, cache
+        self._ready: OrderedDict[tuple[str, str], Reference] = OrderedDict()
+        self._begun: dict[tuple[str, str], Generator[float, None, Reference]] = {}
+
+    def answer(
+        self,
+        network: TrainedNetwork,
+        request: NeighboursRequest,
+        read: Callable[[bytes], UInt8[np.ndarray, "height width"]],
+    ) -> NeighboursAnswer | Preparing:
+        """The frame's neighbours, or how far the look at the training images is after one more slice.
+
+        Raises DataError where the study's images are gone, or the frame cannot be read.
+        """
+        key = (request.study, request.trial_id)
+        if key not in self._ready:
+            work = self._begun.pop(key, None) or prepare(self._store, network, self._cache)
+            try:
+                part = next(work)
+            except StopIteration as finished:
+                self._ready[key] = finished.value
+                while len(self._ready) > REFERENCES_KEPT:
+                    self._ready.popitem(last=False)
+            else:
+                self._begun[key] = work
+                return Preparing(part=part)
+        self._ready.move_to_end(key)
+        reference = self._ready[key]
+        found = neighbours(reference, network, read(request.frame), scanner=request.scanner)
+        dataset = trial_images(planned(self._store, *key), self._cache, request.study).dataset
+        return NeighboursAnswer(
+            nearest=tuple(
+                TrainingImage(
+                    name=str(dataset.table["image"].iloc[place]),
+                    distance=distance,
+                    picture=_picture(dataset.images[place], dataset.masks[place]),
+                )
+                for place, distance in zip(found.index, found.distances, strict=True)
+            ),
+            unlike=found.unlike,
+            distance=found.distance,
+            threshold=found.threshold,
+            part=found.part,
+            look=found.look,
+            look_threshold=found.look_threshold,
+            asked=len(reference.distances),
+            from_training=reference.from_training,
+            places=reference.places,
+            place=found.place,
+        )
+
+
+def _picture(image: np.ndarray, mask: np.ndarray) -> bytes:
+    drawn = outline(np.array(image), np.array(mask)) if mask.shape == image.shape else np.array(image)
+    stream = io.BytesIO()
+    Image.fromarray(drawn).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()

@@ -1,0 +1,128 @@
+"""The Live page's camera and screen: frames over a websocket of our own, the latest one wins.
+
+A browser says which trial is meant in JSON (`study`, `trial`, `scanner`, `overlay`) and then sends frames as JPEG or
+PNG. Each answer is four bytes that hold the length of a JSON, the JSON, and the drawn frame as JPEG.
+Frames that come while one is answered replace each other.
+"""
+
+import asyncio
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from dashboard import live_words
+from dashboard.inference_messages import Answer, ClassAnswer, Request, area_mm2
+from dashboard.inference_worker import InferenceWorker
+from engine.errors import DataError, WhichLayersError
+from engine.overlays import OVERLAYS, Overlay
+
+LARGEST_FRAME_BYTES = 8 * 2**20
+
+
+@dataclass(kw_only=True)
+class _Waiting:
+    """What was said last, and the latest frame that nobody has answered yet."""
+
+    choice: dict[str, str] = field(default_factory=dict)
+    frame: bytes | None = None
+    number: int = 0
+    """Of the latest frame, from 1."""
+    come: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: bool = False
+
+
+async def stream(websocket: WebSocket, worker: InferenceWorker) -> None:
+    """Answer frames until the page is left."""
+    await websocket.accept()
+    waiting = _Waiting()
+    listening = asyncio.create_task(_listen(websocket, waiting))
+    try:
+        while True:
+            await waiting.come.wait()
+            waiting.come.clear()
+            if waiting.gone:
+                return
+            frame, waiting.frame = waiting.frame, None
+            if frame is None:
+                continue
+            number = waiting.number
+            said, picture = await asyncio.to_thread(answered, worker, dict(waiting.choice), frame)
+            head = json.dumps({**said, "frame": number}).encode()
+            await websocket.send_bytes(len(head).to_bytes(4, "big") + head + picture)
+    except (WebSocketDisconnect, RuntimeError):
+        return  # it went away while it was answered
+    finally:
+        listening.cancel()
+        if websocket.application_state != WebSocketState.DISCONNECTED:
+            with suppress(RuntimeError):
+                await websocket.close()
+
+
+async def _listen(websocket: WebSocket, waiting: _Waiting) -> None:
+    try:
+        while True:
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                break
+            if (content := message.get("bytes")) is not None:
+                waiting.frame, waiting.number = content, waiting.number + 1
+                waiting.come.set()
+            else:
+                waiting.choice = _choice(message.get("text") or "")
+    except RuntimeError:
+        pass
+    waiting.gone = True
+    waiting.come.set()
+
+
+def _choice(text: str) -> dict[str, str]:
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {str(key): value for key, value in said.items() if isinstance(value, str)} if isinstance(said, dict) else {}
+
+
+def answered(worker: InferenceWorker, choice: dict[str, str], frame: bytes) -> tuple[dict[str, Any], bytes]:
+    """What is said of a frame, for JSON, and the drawn frame (JPEG; empty where there is none)."""
+    try:
+        if len(frame) > LARGEST_FRAME_BYTES:
+            raise DataError(f"a frame of {len(frame) / 2**20:.0f} MB; at most 8 MB are answered: send a smaller one")
+        overlay: Overlay = next((one for one in OVERLAYS if one == choice.get("overlay")), "outline")
+        if not choice.get("study") or not choice.get("trial"):
+            raise DataError("no trial chosen; choose one above")
+        answer = worker.answer(
+            Request(
+                study=choice["study"],
+                trial_id=choice["trial"],
+                frame=frame,
+                scanner=choice.get("scanner", ""),
+                overlay=overlay,
+                picture="JPEG",
+            )
+        )
+    except WhichLayersError as error:
+        return {"problem": live_words.problem(error)}, b""
+    said = told(answer)
+    if isinstance(answer, ClassAnswer):
+        return {**said, "bars": live_words.class_bars(answer)}, b""
+    return said, answer.outlined
+
+
+def told(answer: Answer | ClassAnswer) -> dict[str, Any]:
+    """An answer as programs read it; areas in mm2 are None where the size of a pixel is unknown."""
+    shared = {"width": answer.width, "height": answer.height, "milliseconds": answer.milliseconds}
+    if isinstance(answer, ClassAnswer):
+        return {**shared, "classes": dict(zip(answer.classes, answer.probabilities, strict=True))}
+    return {
+        **shared,
+        "area_pixels": answer.area_pixels,
+        "area_mm2": area_mm2(answer.kept, answer.area_pixels),
+        "structures": {
+            name: {"area_pixels": pixels, "area_mm2": area_mm2(answer.kept, pixels)}
+            for name, pixels in answer.areas_pixels.items()
+        },
+    }

@@ -1,0 +1,195 @@
+"""Frames among the training images: their nearest ones, another organ, another scanner, the page's words."""
+
+import csv
+from collections.abc import Generator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save
+
+from dashboard.inference_messages import NeighboursAnswer, NeighboursRequest, Preparing
+from dashboard.inference_worker import InferenceWorker
+from dashboard.live_neighbours import preparing, words
+from engine.datasets import Dataset, make_dataset
+from engine.datasets.simulated import simulated_dataset
+from engine.errors import DataError
+from engine.images import read_image, resize_image
+from engine.models.unet import UNet
+from engine.neighbours import SHOWN, Neighbours, Reference, neighbours, prepare
+from engine.predicting import TrainedNetwork, load_trial
+from engine.store import Store
+from engine.trial_images import trial_images
+from tests.made import trial
+from tests.made_classification import keep
+from tests.trained_classes import STUDY as CLASS_STUDY
+from tests.trained_classes import make_trained_classes
+from tests.trained_store import attempt, png
+
+PACKS = Path(__file__).parents[2] / "shared/data"
+SIDE = 64
+STUDY = "near"
+
+
+def finished(work: Generator[float, None, Reference]) -> tuple[Reference, list[float]]:
+    """What it returns, and the parts that it told of."""
+    told = []
+    while True:
+        try:
+            told.append(next(work))
+        except StopIteration as end:
+            return end.value, told
+
+
+def made_network(folder: Path, dataset: Dataset) -> tuple[Store, TrainedNetwork, Path]:
+    """A store with a trial on `dataset` (its network has random weights), the network, and the cache."""
+    store, cache = Store.at(folder / "results"), folder / "cache"
+    keep(dataset, cache)
+    planned = trial("from scratch", data=dataset.fingerprint, width=8, image_size=SIDE, start_weights=None)
+    store.begin(STUDY, f"name: {STUDY}\n")
+    store.write_plan(STUDY, [planned], {"data": {"name": dataset.name, "structures": ["mask"]}})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        store.append(STUDY, attempt(planned, 0.9), weights=save(UNet(8).state_dict()))
+    return store, load_trial(store, STUDY, "best", device="cpu"), cache
+
+
+def asked(reference: Reference, network: TrainedNetwork, frames: list[np.ndarray]) -> list[Neighbours]:
+    return [neighbours(reference, network, np.ascontiguousarray(frame)) for frame in frames]
+
+
+def part_unlike(found: list[Neighbours]) -> float:
+    return float(np.mean([one.unlike for one in found]))
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, TrainedNetwork, Path]:
+    return made_network(tmp_path_factory.mktemp("simulated"), simulated_dataset(80, SIDE, 0, "A"))
+
+
+@pytest.fixture(scope="module")
+def reference(simulated: tuple[Store, TrainedNetwork, Path]) -> Reference:
+    found, told = finished(prepare(*simulated))
+    assert told == sorted(told)
+    return found
+
+
+def test_a_training_image_is_its_own_nearest_neighbour(
+    simulated: tuple[Store, TrainedNetwork, Path], reference: Reference
+) -> None:
+    store, network, cache = simulated
+    row = store.plan(STUDY).iloc[0].to_dict()
+    images = trial_images({str(key): value for key, value in row.items()}, cache, STUDY)
+    assert reference.index.tolist() == list(images.split.training)
+    for place in images.split.training[:5]:
+        found = neighbours(reference, network, np.array(images.dataset.images[place]))
+        assert found.index[0] == place
+        assert found.distances[0] == pytest.approx(0, abs=2e-3)
+        assert list(found.distances) == sorted(found.distances)
+        assert len(found.index) == SHOWN
+    low, high = reference.places.min(axis=0), reference.places.max(axis=0)
+    assert (low <= found.place).all()
+    assert (found.place <= high).all()
+    within = [one.part for one in asked(reference, network, [images.dataset.images[n] for n in images.split.test])]
+    assert 0.1 < np.mean(within) < 0.9
+
+
+def test_it_is_kept_for_the_next_time_and_made_again_where_it_is_damaged(
+    simulated: tuple[Store, TrainedNetwork, Path], reference: Reference
+) -> None:
+    again, told = finished(prepare(*simulated))
+    assert told == []
+    np.testing.assert_array_equal(again.vectors, reference.vectors)
+    (kept,) = (simulated[2] / "neighbours").glob("*.npz")
+    kept.write_bytes(kept.read_bytes()[:500])
+    assert finished(prepare(*simulated))[0].threshold == pytest.approx(reference.threshold)
+
+
+def test_another_simulated_scanner_is_warned_of(
+    simulated: tuple[Store, TrainedNetwork, Path], reference: Reference
+) -> None:
+    network = simulated[1]
+    same, other = (list(simulated_dataset(10, SIDE, 7, scanner).images) for scanner in ("A", "B"))
+    assert part_unlike(asked(reference, network, same)) <= 0.3
+    assert part_unlike(asked(reference, network, other)) >= 0.9
+
+
+def pack(name: str, count: int, column: str = "", value: str = "") -> list[np.ndarray]:
+    """Images of a real pack at the network's size, spread over it."""
+    with (PACKS / name / "manifest.csv").open(newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if not column or row[column] == value]
+    chosen = rows[:: max(1, len(rows) // count)][:count]
+    return [resize_image(read_image(PACKS / name / row["image"]).pixels, SIDE) for row in chosen]
+
+
+@pytest.mark.skipif(not PACKS.is_dir(), reason="the real images are not on this machine")
+@pytest.mark.parametrize(
+    ("own", "others"),
+    [
+        (("hc18_fetal_head", "", ""), [("bus_uclm_breast", "", ""), ("usgra_nerve_vessel", "", "")]),
+        (("pocus_lung_probe", "scanner", "convex_probe"), [("pocus_lung_probe", "scanner", "linear_probe")]),
+    ],
+    ids=["another organ", "another probe"],
+)
+def test_real_images_of_another_organ_or_scanner_are_warned_of(
+    tmp_path: Path, own: tuple[str, str, str], others: list[tuple[str, str, str]]
+) -> None:
+    images = np.stack(pack(own[0], 150, *own[1:]))
+    table = pd.DataFrame({"image": [f"{own[0]} {place}" for place in range(len(images))]})
+    dataset = make_dataset(name=own[0], provenance="", images=images, masks=np.zeros_like(images), table=table)
+    store, network, cache = made_network(tmp_path, dataset)
+    reference, _ = finished(prepare(store, network, cache))
+    row = {str(key): value for key, value in store.plan(STUDY).iloc[0].to_dict().items()}
+    test = [dataset.images[place] for place in trial_images(row, cache, STUDY).split.test]
+    same = part_unlike(asked(reference, network, test))
+    assert same <= 0.3
+    for other in others:
+        assert part_unlike(asked(reference, network, pack(other[0], 20, *other[1:]))) >= max(0.7, 2 * same)
+
+
+def test_a_classifiers_neighbours_are_by_the_layer_before_its_output(tmp_path: Path) -> None:
+    trained = make_trained_classes(tmp_path)
+    network = load_trial(trained.store, CLASS_STUDY, trained.tuned.id, cache=trained.cache, device="cpu")
+    reference, _ = finished(prepare(trained.store, network, trained.cache))
+    place = int(reference.index[0])
+    found = neighbours(reference, network, np.array(trained.dataset.images[place]))
+    assert found.distances[0] == pytest.approx(0, abs=2e-3)
+    assert np.linalg.norm(reference.vectors, axis=1) == pytest.approx(1, abs=1e-3)
+
+
+def test_images_that_are_gone_are_said(simulated: tuple[Store, TrainedNetwork, Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not in the cache any more"):
+        next(prepare(*simulated[:2], tmp_path))
+
+
+def test_the_process_answers_slice_by_slice_and_the_page_warns(
+    simulated: tuple[Store, TrainedNetwork, Path], reference: Reference
+) -> None:
+    store, network, cache = simulated
+    for kept in (cache / "neighbours").glob("*.npz"):
+        kept.unlink()
+    with InferenceWorker(str(store.files.root), cache=cache, threads=1) as worker:
+
+        def ask(frame: np.ndarray) -> tuple[NeighboursAnswer, int]:
+            request = NeighboursRequest(study=STUDY, trial_id=network.model.trial_id, frame=png(frame))
+            waited = 0
+            while isinstance(found := worker.neighbours(request), Preparing):
+                assert "Looking at the training images" in preparing(found)
+                waited += 1
+            return found, waited
+
+        same, waited = ask(np.array(simulated_dataset(1, SIDE, 0, "A").images[0]))
+        assert waited >= 1
+        other, waited = ask(np.array(simulated_dataset(1, SIDE, 7, "B").images[0]))
+        assert waited == 0
+    assert not same.unlike
+    assert other.unlike
+    assert len(same.nearest) == SHOWN
+    assert same.nearest[0].picture.startswith(b"\x89PNG")
+    told = words(other)
+    assert 'role="alert"' in told
+    assert "unlike anything that this network was trained on" in told
+    assert told.count("<circle") == len(reference.index) + 1
+    assert "no proof that the network is right" in words(same)
