@@ -103,11 +103,13 @@ def task_of(study: str | None) -> Task | None:
 st.set_page_config("WhichLayers", page_icon=Image.fromarray(ICON), layout="wide")
 st.html(STYLE)
 names = data.studies()
+asked = st.query_params.get("open")  # the server sends the address of a page here, see `server.create`
 if st.session_state.get(TO_OPEN) in names:
     st.session_state["study"] = st.session_state.pop(TO_OPEN)
 with st.sidebar:
     study = select("Study", names, "study", always=True) if names else None
-    watch(study)
+    if asked not in PAGES:  # a timer of a run that leaves for another page can break that page in the browser
+        watch(study)
     if there := sign_out_address():
         st.html(f'<a href="{there}" style="font-size: 0.84rem">Sign out</a>')
 st.session_state["current"] = study
@@ -128,7 +130,6 @@ sections: dict[str, list[StreamlitPage]] = {}
 for address, (section, _, _) in PAGES.items():
     sections.setdefault(section, []).append(pages[address])
 chosen = st.navigation(sections, expanded=True)
-asked = st.query_params.get("open")  # the server sends the address of a page here, see `server.create`
 if asked in pages:
     kept = {key: st.query_params.get_all(key) for key in st.query_params if key != "open"}
     st.switch_page(pages[asked], query_params=kept)

@@ -239,7 +239,7 @@ def _places(
 
 def _read(path: Path) -> Reference | None:
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in ("vectors", "index", "distances", "places", "seen")}
             return Reference(
                 **arrays,

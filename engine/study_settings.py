@@ -285,6 +285,9 @@ class Study:
     """How one network is fine-tuned."""
     resources: ResourceSettings = field(default_factory=ResourceSettings)
     """What one trial may use."""
+    keep_weights: Literal["all", "best", "none"] = "all"
+    """Trained tensors that stay on disk: of `all` trials, of the `best` fold of each cell by validation, or `none`.
+    Decides no result; *Live* and exports need them."""
 
 
 def start_name(start: StartSettings) -> str:

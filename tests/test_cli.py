@@ -94,11 +94,11 @@ def test_a_users_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments
 def test_a_run_with_crashed_trials_ends_with_exit_code_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: int, code: int
 ) -> None:
-    def search(study: Study, store: Store, cache: Path, listen: object) -> dict[str, int]:
+    def search(study: Study, store: Store, cache: Path, address: str | None, listen: object) -> dict[str, int]:
         begun(tmp_path / "results", both())
         return {"trials": 4, "closed": 4 - failed, "failed": failed}
 
-    monkeypatch.setattr("engine.search.run", search)
+    monkeypatch.setattr("engine.search.run_at", search)
     (tmp_path / "s.yaml").write_text(MADE)
     places = ["--store", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")]
     said = CliRunner().invoke(cli.app, ["run", str(tmp_path / "s.yaml"), *places])
@@ -219,7 +219,20 @@ def test_a_dry_run_shows_the_trials_and_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_commands_in_the_readme_exist(tmp_path: Path) -> None:
-    known = {"strategies", "check", "run", "results", "table", "report", "health", "serve", "watch", "studies"}
+    known = {
+        "strategies",
+        "check",
+        "run",
+        "preview",
+        "results",
+        "table",
+        "report",
+        "health",
+        "serve",
+        "watch",
+        "studies",
+    }
+    known |= {"password", "predict", "model"}
     text = (ROOT / "README.md").read_text()
     used = set(re.findall(r"whichlayers ([a-z]+)\b", " ".join(re.findall(r"`[^`]+`|```.*?```", text, flags=re.S))))
     assert used, "the README shows no command"

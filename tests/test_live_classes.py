@@ -18,6 +18,7 @@ from dashboard.live_words import class_figures, classes
 from dashboard.trained_trials import TrainedStudies
 from engine.classifying import classify, load_classifier
 from engine.errors import DataError, StrategyError
+from engine.images import Kept
 from tests.live_server import served
 from tests.test_classification import CLASSES, SIDE
 from tests.trained_classes import STUDY, TrainedClasses, make_trained_classes
@@ -36,6 +37,7 @@ def answer(**changes: Any) -> ClassAnswer:
         "classes": ("<b>liver", "kidney", "spleen", "heart", "lung"),
         "probabilities": (0.6, 0.3, 0.0995, 0.0003, 0.0002), "seen": b"seen", "how": "All of it.", "height": 90,
         "width": 120, "milliseconds": {"decode": 1.2, "network": 30.4, "draw": 0.4}, "scaled_range": None,
+        "kept": Kept(format="PNG", frames=1, height=90, width=120, source_height=90, source_width=120),
     }  # fmt: skip
     return ClassAnswer(**{**facts, **changes})
 

@@ -14,7 +14,7 @@ from engine.errors import StoreError
 from engine.progress import Progress
 from engine.search.daemons import Daemons
 from engine.search.own_ray import RayError
-from engine.search.storing import keep
+from engine.search.storing import keep, keep_best_fold
 from engine.store import Lease, Store
 from engine.trial import Attempt
 from tests.made import attempt, trial
@@ -171,3 +171,28 @@ def test_moments_of_kills_are_counted_by_victim_and_studies_held_against_the_und
     assert (whole["kills in them"], whole["trials closed"], whole["closed twice"]) == (2, "8 of 9", 1)
     assert (whole["with other numbers"], whole["processes left"]) == (2, 1)
     assert kills.as_markdown(studies).count("\n") == 2
+
+
+def test_of_each_cell_the_best_fold_by_validation_keeps_its_tensors(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    trials = [trial(name, fold=fold) for name in ("whole network", "block 9") for fold in (0, 1, 2)]
+    store.begin("s", "name: s")
+    store.write_plan("s", trials, {})
+    reached = {("whole network", 0): 0.7, ("whole network", 1): 0.9, ("whole network", 2): 0.8, ("block 9", 0): 0.2,
+               ("block 9", 1): 0.1, ("block 9", 2): 0.2}  # fmt: skip
+    for one in trials:
+        score = reached[one.strategy, one.fold]
+        store.append("s", attempt(one, dice=1 - score, validation_dice=score), weights=b"0")  # test Dice has no say
+        keep_best_fold(store, "s", one)
+    kept = {(one.strategy, one.fold) for one in trials if one.id in store.has_weights("s")}
+    assert kept == {("whole network", 1), ("block 9", 0)}
+    assert len(store.attempts("s")) == len(trials)
+
+
+def test_a_fold_that_failed_is_not_the_best(tmp_path: Path) -> None:
+    store, (first, second) = Store.at(tmp_path), [trial("block 9", fold=fold) for fold in (0, 1)]
+    store.write_plan("s", [first, second], {})
+    store.append("s", attempt(first, validation_dice=0.9, state="not_converged"), weights=b"0")
+    store.append("s", attempt(second, validation_dice=0.5), weights=b"0")
+    assert keep_best_fold(store, "s", second) == []
+    assert store.has_weights("s") == {first.id, second.id}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from engine.overlays import OVERLAYS, Overlay
 from whichlayers.looking import StudyName, require_study
 from whichlayers.options import CacheFolder, StoreFolder
 
@@ -32,11 +31,12 @@ def predict(
     scanner: Annotated[
         str, typer.Option(help="Scanner of the files, where the study cuts another square for each.")
     ] = "",
-    overlay: Annotated[str, typer.Option(help=f"What is drawn over frames: {', '.join(OVERLAYS)}.")] = "outline",
+    overlay: Annotated[str, typer.Option(help="What is drawn over frames: outline, probability, both.")] = "outline",
 ) -> None:
     """Let a trained network outline, or classify, what is in files: masks, overlays and predictions.csv."""
     import platformdirs
 
+    from engine.overlays import OVERLAYS, Overlay
     from engine.predicting import load_trial
     from engine.prediction_files import find_files, write_predictions
     from engine.store import Store

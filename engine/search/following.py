@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from engine import steering
+from engine.errors import StoreError
 from engine.progress import Progress
 from engine.search.endings import cut_short
 from engine.search.line import Line
@@ -51,7 +52,13 @@ class Follower:
         self._looked = time.monotonic()
         if self.lease is not None and self.lease.is_lost:
             self.stopping = True
-        for request in steering.requests(self.store, self.study):
+        try:
+            asked = list(steering.requests(self.store, self.study))
+        except StoreError:
+            if now:
+                raise
+            return  # storage that is away for a while: the next look sees them, and a row that cannot be stored tells
+        for request in asked:
             if request.file in self._kept:
                 continue
             if request.what == "stop":

@@ -183,6 +183,7 @@ def _work(study: Study, store: Store, cache: Path, ready: Prepared) -> dict[str,
         "root": store.files.root,
         "study": study.name,
         "cache": str(cache),
+        "keep_weights": study.keep_weights,
         "held_out": {
             weights: str(Path(path).relative_to(cache)) for weights, path in held_out_files(study, ready, cache).items()
         },

@@ -1,11 +1,13 @@
-"""An attempt's way into a store that may refuse it for a while: its disk is full, or it cannot be reached."""
+"""An attempt's way into a store that may refuse it (full, or out of reach), and which tensors stay there."""
 
+import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 from engine.errors import StoreError
-from engine.store import Store
-from engine.trial import Attempt
+from engine.store import Store, latest
+from engine.trial import Attempt, Trial
 
 WAIT_SECONDS = 120.0
 """How long a worker holds on to what it trained, while somebody makes room."""
@@ -36,3 +38,31 @@ def keep(
                 raise
             tell(str(error))
         time.sleep(pause_seconds)
+
+
+def keep_best_fold(store: Store, study: str, trial: Trial) -> list[str]:
+    """Removes trained tensors of all folds of the trial's cell but the best one's; gives the ids that they were of.
+
+    The best is by validation: the highest Dice or accuracy, then the lowest loss, then the lowest fold. Workers that
+    end folds of a cell at the same moment may both look: each removes what is worse than a fold whose row is there.
+    """
+    plan = store.plan(study)
+    cells = plan.drop(columns=["id", "fold"]).astype(str).agg("|".join, axis=1)
+    ids = plan.loc[cells.isin(cells[plan["id"] == trial.id]), "id"]
+    scores = ("validation_dice", "validation_accuracy", "validation_loss")
+    done = latest(store.attempts(study, ("state", "fold", *scores), ids=ids))
+    done = done[done["id"].isin(store.has_weights(study)) & (done["state"] == "completed")]
+    worse = [name for _, name in sorted((_rank(row), str(row.id)) for row in done.itertuples())[1:]]
+    for name in worse:
+        store.delete_weights(study, name)
+    return worse
+
+
+def _rank(row: Any) -> tuple[float, float, int]:
+    """Lower is better; what was not measured is worst."""
+    score = next((one for one in (row.validation_dice, row.validation_accuracy) if not _is_missing(one)), -math.inf)
+    return -score, math.inf if _is_missing(row.validation_loss) else row.validation_loss, int(row.fold)
+
+
+def _is_missing(value: float | None) -> bool:
+    return value is None or math.isnan(value)

@@ -17,12 +17,12 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from engine import steering
 from engine.datasets import Dataset, load_cached
-from engine.errors import WeightsError
+from engine.errors import StoreError, WeightsError
 from engine.evaluation import HeldOut
 from engine.pretraining import load_held_out, load_start_weights
 from engine.search.carrying import cache_here
 from engine.search.endings import crashed, cut_short, trial_of
-from engine.search.storing import keep
+from engine.search.storing import keep, keep_best_fold
 from engine.store import Store
 from engine.strategies import hash_of_tensors
 from engine.training import run_trial
@@ -90,7 +90,11 @@ def train_trial(config: Mapping[str, Any]) -> None:
         finally:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-        keep(store, work["study"], attempt, tensors, tell)
+        policy = work.get("keep_weights", "all")
+        keep(store, work["study"], attempt, None if policy == "none" else tensors, tell)
+        if policy == "best":
+            with suppress(StoreError):  # what cannot be removed now costs room, nothing else
+                keep_best_fold(store, work["study"], trial)
         number, state = number + 1, attempt.state
         if state != "error":
             break

@@ -172,13 +172,22 @@ class Store:
         closed = [state for state in found["state"].to_pylist() if state in CLOSED]
         return max(found["number"].to_pylist(), default=0) + 1, closed[0] if closed else ""
 
-    def attempts(self, study: str, columns: Sequence[str] = FLAT, *, known: Known | None = None) -> pd.DataFrame:
-        """A row per attempt, oldest first, without epochs and test images; `columns` besides id and number.
+    def attempts(
+        self,
+        study: str,
+        columns: Sequence[str] = FLAT,
+        *,
+        ids: Iterable[str] | None = None,
+        known: Known | None = None,
+    ) -> pd.DataFrame:
+        """A row per attempt at the trials `ids` (all where None), oldest first, without epochs and test images.
+
+        `columns` besides id and number.
 
         Attempts in damaged files are left out, see `damaged`.
         """
         wanted = [*KEYS, "started", *columns]
-        table = filled(once(self.rows(study, schema_of(wanted), known=known).table))
+        table = filled(once(self.rows(study, schema_of(wanted), ids, known=known).table))
         frame: pd.DataFrame = table.sort_by([("started", "ascending"), ("id", "ascending")]).to_pandas()
         return frame[[name for name in FLAT if name in {*KEYS, *columns}]]
 
@@ -348,6 +357,10 @@ class Store:
         names = [name.removesuffix(".safetensors") for name, _ in self.files.names(f"{study}/weights")]
         return {name for name in names if not name.startswith("start-")}
 
+    def delete_weights(self, study: str, trial_id: str) -> None:
+        """Remove a trial's trained tensors; its row stays."""
+        self.files.delete(f"{study}/weights/{trial_id}.safetensors")
+
     def write_embedding(self, study: str, trial_id: str, content: bytes) -> None:
         """Keep what a trial's last hidden layer says of its images (safetensors, see `engine.classification`)."""
         self.files.write(f"{study}/embeddings/{trial_id}.safetensors", content)
@@ -366,7 +379,10 @@ class Store:
         except FileNotFoundError:
             path = Path()
         if not path.is_file():
-            raise StoreError(f"study '{study}': {what} '{name}' are not in the store; run the study again to make them")
+            again = "run the study again to make them"
+            if what == "trained weights":
+                again = "another study's name, with 'keep_weights: all', trains them again"
+            raise StoreError(f"study '{study}': {what} '{name}' are not in the store; {again}")
         return path
 
     # What a run is doing

@@ -43,7 +43,7 @@ def quiet(page: sync_api.Page) -> None:
 
 def write(page: sync_api.Page, text: str) -> None:
     """Puts `text` into the page's study file."""
-    page.get_by_role("button", name="Launch", exact=True).wait_for()
+    expect(page.get_by_role("button", name="Launch", exact=True)).to_have_count(1)
     quiet(page)
     box = page.get_by_label("Study file", exact=True)
     box.fill(text)
