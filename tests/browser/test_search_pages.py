@@ -36,6 +36,11 @@ def address(folder: Path) -> Iterator[str]:
         yield url
 
 
+def button(page: sync_api.Page, name: str) -> sync_api.Locator:
+    """The button as it is drawn now: what an earlier drawing has left stands behind it for a moment."""
+    return page.get_by_role("button", name=name, exact=True).first
+
+
 def quiet(page: sync_api.Page) -> None:
     """Waits until the page has drawn what was chosen: what is typed meanwhile would be drawn over."""
     page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for()
@@ -43,7 +48,7 @@ def quiet(page: sync_api.Page) -> None:
 
 def write(page: sync_api.Page, text: str) -> None:
     """Puts `text` into the page's study file."""
-    expect(page.get_by_role("button", name="Launch", exact=True)).to_have_count(1)
+    button(page, "Launch").wait_for()
     quiet(page)
     box = page.get_by_label("Study file", exact=True)
     box.fill(text)
@@ -63,10 +68,10 @@ def test_a_study_is_launched_stopped_gone_on_with_and_extended(page: sync_api.Pa
     write(page, FILE)
     page.get_by_text("'launched': no mistake in the file.").wait_for()
     expect(page.locator("input[aria-label='Patience (epochs)'][value='20']")).to_have_count(1)
-    page.get_by_role("button", name="Launch", exact=True).click()
+    button(page, "Launch").click()
 
     page.get_by_role("heading", name="Running", exact=True).wait_for(timeout=LIMIT)
-    stop, again = page.get_by_role("button", name="Stop the study"), page.get_by_role("button", name="Go on")
+    stop, again = button(page, "Stop the study"), button(page, "Go on")
     expect(page.locator(".js-plotly-plot .legendtext", has_text="running")).to_be_visible(timeout=LIMIT)
     stop.click()
     expect(again).to_be_enabled(timeout=LIMIT)
@@ -83,7 +88,7 @@ def test_a_study_is_launched_stopped_gone_on_with_and_extended(page: sync_api.Pa
     write(page, FILE.replace("[contracting", "[block 1, contracting"))
     page.get_by_role("button", name="Count trials and estimate the time").click()
     expect(page.get_by_test_id("stMetricValue").first).to_have_text("5", timeout=LIMIT)
-    page.get_by_role("button", name="Launch", exact=True).click()
+    button(page, "Launch").click()
     expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(["completed (20)"], timeout=2 * LIMIT)
     assert states(store) == ["completed"] * 20
 
