@@ -154,7 +154,9 @@ def test_what_is_not_there_is_said_in_one_line(store: Store) -> None:
     begin(store)
     with pytest.raises(StoreError, match=r"no study 'x' in .*; there: s"):
         store.study_text("x")
-    with pytest.raises(StoreError, match=r"trained weights '0+\.safetensors' are not in the store; another study's name"):
+    with pytest.raises(
+        StoreError, match=r"trained weights '0+\.safetensors' are not in the store; another study's name"
+    ):
         store.trained_weights("s", "0" * 64)
     assert store.facts("x") == {}
     assert store.plan("x").empty
