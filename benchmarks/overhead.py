@@ -134,7 +134,7 @@ def main() -> None:
         if trials:
             print(f"| {_row(part, trials, seconds)} |", flush=True)
     load = ", ".join(f"{part:.1f}" for part in os.getloadavg())
-    print(f"\n{_processor()}, {os.cpu_count()} cores; load over 1, 5, 15 minutes: {load}; {date.today()}")
+    print(f"\n{processor()}, {os.cpu_count()} cores; load over 1, 5, 15 minutes: {load}; {date.today()}")
 
 
 def _row(part: str, trials: int, seconds: float) -> str:
@@ -150,7 +150,7 @@ def _row(part: str, trials: int, seconds: float) -> str:
     return f"{name}, {seconds:g} s each | {trials:,} | {start} | {beyond:.3f} | {processor:.3f} | {at['memory']:.0f}"
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         told = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     except OSError:

@@ -27,6 +27,7 @@ from engine.strategies import prepare as prepare_network
 from engine.strategies import trained_tensors
 from engine.study_settings import Study, start_name
 from engine.tasks import work_of
+from engine.tasks.kept_views import kept_bytes
 from engine.training import build_network, split_of
 from engine.trial import Trial
 
@@ -149,8 +150,27 @@ def estimate(study: Study, store: Store, cache: Path, tell: Tell = lambda part, 
         free_bytes=_free(store),
         strategies=tuple(_cost(strategy, costs, timings[strategy]) for strategy, _ in named),
         split=tuple(_rows(planning.split_sizes(study, dataset))),
-        notes=tuple(caveats(study)),
+        notes=(*caveats(study), *_kept(left, dataset)),
     )
+
+
+def _kept(trials: Sequence[Trial], dataset: Dataset) -> list[str]:
+    """How much memory the U-Net's frozen units take where what they make of images is kept."""
+    most: tuple[int, str] = max(
+        ((kept_bytes(trial, len(split_of(trial, dataset).training)), trial.strategy) for trial in _one_each(trials)),
+        default=(0, ""),
+    )
+    if not most[0]:
+        return []
+    return [
+        f"Frozen layers see training images once: {most[0] / 1e9:.2g} GB per trial ({most[1]}) where a quarter of free "
+        "memory holds that, else they are computed in every step, with the same numbers."
+    ]
+
+
+def _one_each(trials: Sequence[Trial]) -> list[Trial]:
+    """A trial of each strategy and fraction."""
+    return list({(trial.strategy, trial.fraction): trial for trial in trials if trial.units}.values())
 
 
 def timing(trial: Trial, dataset: Dataset, machine: Machine, cache: Path) -> Timing:
@@ -236,7 +256,7 @@ def _seconds(trial: Trial, dataset: Dataset, took: Timing) -> tuple[float, float
     tests = len(split.test) * seen
     if not trial.units:
         return tests, tests
-    views = len(split.training) * trial.crops_kept * seen if trial.task == "classification" else 0.0
+    views = len(split.training) * trial.crops_kept * seen
     if trial.iterations:
         whole = trial.iterations * took.step_seconds + views + tests
         return whole, whole

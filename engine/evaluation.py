@@ -2,8 +2,8 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from engine import augmentation, metrics, segmentation
+from engine.models.unet import Hidden, UNet
 from engine.strategies import Network
 from engine.trial import Bin, TestImage, Trial
 
@@ -34,17 +35,43 @@ class HeldOut:
     """Numbers of classes, in the order of the start weights' classes."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeenOnce:
+    """What a U-Net's frozen units make of images that are validated again and again, kept after the first time."""
+
+    stage: str
+    """The first that is computed each time."""
+    parts: dict[int, Hidden] = field(default_factory=dict)
+    """By the number of the part of the images that is evaluated at once."""
+
+
 def logits(trial: Trial, network: Network, inputs: Tensor) -> Tensor:
     """Logits in float32; convolutions run in the trial's precision."""
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=trial.precision == "bfloat16"):
+    with in_precision(trial, inputs.device):
         found: Tensor = network(inputs.contiguous(memory_format=torch.channels_last))
     return found.float()
 
 
-def validate(trial: Trial, network: Network, images: Tensor, truths: Tensor, chosen: Tensor) -> tuple[float, float]:
-    """Mean cross entropy of the `chosen` images, and mean Dice of those with a structure (of all, if none has one)."""
+def logits_from(trial: Trial, network: UNet, hidden: Hidden, stage: str) -> Tensor:
+    """Logits in float32 by `stage` and all after it."""
+    with in_precision(trial, hidden[-1].device):
+        return network.logits_from(hidden, stage).float()
+
+
+def in_precision(trial: Trial, device: torch.device) -> torch.autocast:
+    """Convolutions in the trial's precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=trial.precision == "bfloat16")
+
+
+def validate(
+    trial: Trial, network: Network, images: Tensor, truths: Tensor, chosen: Tensor, once: SeenOnce | None = None
+) -> tuple[float, float]:
+    """Mean cross entropy of the `chosen` images, and mean Dice of those with a structure (of all, if none has one).
+
+    With `once`, which belongs to these images, a U-Net's frozen units see them the first time only.
+    """
     total, scores, silent = 0.0, [], []
-    for found, truth in _parts(trial, network, images, truths, chosen):
+    for found, truth in _parts(trial, network, images, truths, chosen, once):
         total += segmentation.loss(found, truth).item() * len(truth)
         prediction = _array(segmentation.predicted(found))
         scores.append(metrics.mean_of_structures(metrics.structure_dice(prediction, _array(truth > 0))))
@@ -145,15 +172,23 @@ def measures(tested: Sequence[TestImage], bins: Sequence[Bin], table: pd.DataFra
 
 
 def _parts(
-    trial: Trial, network: Network, images: Tensor, truths: Tensor, chosen: Tensor
+    trial: Trial, network: Network, images: Tensor, truths: Tensor, chosen: Tensor, once: SeenOnce | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits and truth of `chosen` images, many at a time."""
     network.eval()
     together = max(1, EVALUATED_PIXELS // (images.shape[-1] * images.shape[-2]))
     with torch.inference_mode():
-        for part in torch.split(chosen, together):
+        for number, part in enumerate(torch.split(chosen, together)):
             inputs, truth = augmentation.plain(images[part], truths[part])
-            yield logits(trial, network, inputs), truth
+            if once is None:
+                yield logits(trial, network, inputs), truth
+                continue
+            unet = cast(UNet, network)
+            if number not in once.parts:
+                with in_precision(trial, inputs.device):
+                    inputs = inputs.contiguous(memory_format=torch.channels_last)
+                    once.parts[number] = unet.hidden_before(inputs, once.stage)
+            yield logits_from(trial, unet, once.parts[number], once.stage), truth
 
 
 def _array(masks: Tensor) -> Bool[np.ndarray, "image structure height width"]:

@@ -6,13 +6,16 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 
 from engine.architectures import CLASSIFIERS, classifier_parameters
 from engine.errors import StudyFileError
 from engine.study_settings import ModelSettings, ResourceSettings
+
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -119,6 +122,21 @@ def memory_gb(model: ModelSettings) -> float:
         size = sum(classifier_parameters(model.name, model.width, CLASSIFIERS[model.name].classes).values())
         return 1.0 + 16e-9 * size + 2.0 * model.width / CLASSIFIERS[model.name].width
     return 1.0 + 3.0 * (model.width / 64) * (model.image_size / 256) ** 2 + 0.6 * (model.width / 64) ** 2
+
+
+def room_bytes(device: "torch.device") -> int:
+    """Memory that one trial may fill with what saves it time: a quarter of what is free, as it has neighbours."""
+    import torch
+
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _memory_left()
+    return int(free) // 4
+
+
+def _memory_left() -> int:
+    """Bytes that are free, in this container where it has a limit."""
+    left = int(psutil.virtual_memory().available)
+    _, limit = container_limits()
+    return left if limit is None else min(left, limit)
 
 
 def _gpu_part(machine: Machine, model: ModelSettings) -> float:

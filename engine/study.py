@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from engine.architectures import STRATEGIES, Strategy, parse_strategy
+from engine.architectures import STRATEGIES, UNET_UNITS, Strategy, first_learning_stage, parse_strategy
 from engine.combinations import caveats, drawn
 from engine.datasets import Dataset
 from engine.errors import DataError
@@ -20,11 +20,13 @@ from engine.splits import batches_per_epoch, full_pool_percent, table1
 from engine.study_settings import Study, start_name
 from engine.trial import AS_PRETRAINED, Task, Trial
 
+CLASS_VIEWS = 8
+"""Random views per image whose frozen layers are kept where classes are told apart and a study file names no number."""
 ENCODER = "encoder of the smp U-Net"
 """Name of the start weights of the encoder of the `smp U-Net` strategies."""
 _SHOWN_AXES = {"strategy", "units", "fraction", "fold", "learning_rate", "seed", "start", "start_weights", "draws"}
 AXES = _SHOWN_AXES | {
-    "id", "split_seed", "method", "rank", "unfreeze_every", "encoder", "statistics", "new_output"
+    "id", "split_seed", "method", "rank", "unfreeze_every", "encoder", "statistics", "new_output", "crops_kept"
 }  # fmt: skip
 """Fields of a trial that differ within a study."""
 Rates = Callable[[Trial], Sequence[float]]
@@ -170,7 +172,7 @@ def plan(
                             weight_decay=float(training.weight_decay),
                             unit_rates=_json(training.unit_rates) if training.unit_rates else "",
                             crop=training.crop or 0,
-                            crops_kept=training.crops_kept if kind == "classification" else 0,
+                            crops_kept=crops_kept(study, strategy),
                             subtract_mean=training.subtract_mean,
                             statistics=training.statistics,
                             new_output=start in starts and new_output(study, dataset, starts[start]),
@@ -183,6 +185,19 @@ def plan(
                     trials += [trial for rates_of_fold in zip_longest(*by_fold) for trial in rates_of_fold if trial]
     trials = drawn(study, trials)
     return trials + _as_pretrained(study, dataset, starts, trials)
+
+
+def crops_kept(study: Study, strategy: Strategy) -> int:
+    """Random views per image whose frozen layers the strategy's trials compute once.
+
+    For masks only where the U-Net's first units are frozen and images are augmented: elsewhere the setting changes
+    nothing, and trials stay the same trials.
+    """
+    views = study.training.crops_kept
+    if task(study) == "classification":
+        return CLASS_VIEWS if views is None else views
+    frozen = strategy.network == "study" and first_learning_stage(strategy.units) not in (None, UNET_UNITS[0])
+    return views or 0 if frozen and study.model.name == "unet" and study.training.augmentation else 0
 
 
 def _geometry(dataset: Dataset) -> str:
@@ -386,7 +401,7 @@ def facts(
             "weight_decay": first.weight_decay,
             "unit_rates": json.loads(first.unit_rates or "{}"),
             "crop": first.crop,
-            "crops_kept": first.crops_kept,
+            "crops_kept": max(trial.crops_kept for trial in trials),
             "subtract_mean": first.subtract_mean,
             "statistics": study.training.statistics,
             "validation": first.validation,
@@ -418,8 +433,9 @@ def changed_settings(planned: pd.DataFrame, trials: Sequence[Trial]) -> list[str
         if name in planned:
             found += _changed(name, planned[name], now[name])
     # What an axis names must stay what it was: start weights by their name, folds by their cell.
-    for key, value in ((["start"], "start_weights"), (["strategy", "fraction"], "split_seed")):
-        if not set(key) <= set(planned):
+    named = ((["start"], "start_weights"), (["strategy", "fraction"], "split_seed"), (["strategy"], "crops_kept"))
+    for key, value in named:
+        if not {*key, value} <= set(planned):
             continue
         before = planned.drop_duplicates(key).set_index(key)[value].dropna()
         later = now.drop_duplicates(key).set_index(key)[value].dropna()

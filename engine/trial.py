@@ -87,7 +87,7 @@ class Trial:
     crop: int = 0
     """Side of the part of an image that the network sees; 0 is the whole image."""
     crops_kept: int = 0
-    """Random crops of each image whose frozen layers are computed once; 0 computes them in every step."""
+    """Random views of each image whose frozen layers are computed once; 0 computes them in every step."""
     subtract_mean: bool = False
     statistics: Literal["hold", "update"] = "hold"
     new_output: bool = False

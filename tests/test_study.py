@@ -256,6 +256,20 @@ def test_start_weights_are_an_axis_that_random_weights_do_not_have() -> None:
     }
 
 
+def test_kept_views_change_the_trials_of_strategies_with_frozen_first_units_alone() -> None:
+    study = replace(SMALL, strategies=("whole network", "block 9", "blocks 1,9"), fractions=(80.0,))
+    kept = replace(study, training=TrainingSettings(crops_kept=8))
+    now, later = everything(study, discs(30)), everything(kept, discs(30))
+    others = {two.strategy for one, two in zip(now, later, strict=True) if one.id != two.id}
+    assert others == {"block 9"}
+    assert {two.crops_kept for two in later if two.strategy == "block 9"} == {8}
+    planned = pd.DataFrame([asdict(trial) for trial in now])
+    assert planning.changed_settings(planned, later) == ["crops_kept of block 9: 0 -> 8"]
+    assert not planning.changed_settings(planned, now)
+    plain = replace(kept, training=TrainingSettings(crops_kept=8, augmentation=None))
+    assert {trial.crops_kept for trial in everything(plain, discs(30))} == {0}
+
+
 def test_start_weights_that_are_others_under_the_same_name_are_refused() -> None:
     study = replace(SMALL, strategies=("contracting",), fractions=(80.0,))
     planned = pd.DataFrame([{"id": one.id, **asdict(one)} for one in everything(study, discs(30))])

@@ -8,6 +8,8 @@ import json
 import re
 from dataclasses import dataclass
 
+import pandas as pd
+
 from dashboard.figures.cells import in_table
 from dashboard.figures.frames import table1_table
 from dashboard.figures.rows import rows
@@ -174,10 +176,23 @@ def _training(findings: Findings) -> list[str]:
         "epoch with the lowest validation loss were kept.",
         *rates(findings),
         augmentation(plan),
+        *_kept_views(plan),
     ]
     if len(seeds := sorted(set(plan["seed"]))) > 1:
         said.append(f"Each fold was trained with {counted(len(seeds), 'seed')}, whose results were averaged first.")
     return [*said, *failures(findings)]
+
+
+def _kept_views(plan: pd.DataFrame) -> list[str]:
+    kept = plan[plan["crops_kept"].fillna(0) > 0] if "crops_kept" in plan else plan[:0]
+    if not len(kept):
+        return []
+    names = listed([f"'{name}'" for name in dict.fromkeys(kept["strategy"])])
+    views = counted(int(kept["crops_kept"].max()), "random view")
+    return [
+        f"For {names} what the frozen layers make of {views} of each training image, with one dropout draw each, "
+        "was computed once."
+    ]
 
 
 def _evaluation(findings: Findings) -> list[str]:

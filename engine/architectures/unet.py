@@ -1,5 +1,7 @@
 """The U-Net of Amiri et al. 2020: units, convolutions, strategies of the paper. Needs no torch."""
 
+from collections.abc import Collection
+
 from engine.architectures.strategy import Start, Strategy
 
 UNET_UNITS = ("1", "2", "3", "4", "5a", "5b", "6", "7", "8", "9")
@@ -21,6 +23,10 @@ UNET_CONVOLUTIONS: dict[str, tuple[str, ...]] = {
 Texts count the same 23 through, as `convolution 1` (1.1) to `convolution 23` (9.4). A strategy is in units or in
 convolutions, never in both: a set of convolutions that makes up whole units is the set of these units.
 """
+
+UNET_DROPOUT = "dropout"
+UNET_STAGES = (*UNET_UNITS[:6], UNET_DROPOUT, *UNET_UNITS[6:])
+"""What an image goes through: the units and, between 5b and 6, the dropout."""
 
 SMP_UNITS = ("encoder", "decoder", "head")
 """Units of the U-Net of segmentation-models-pytorch."""
@@ -91,3 +97,21 @@ def unet_parameters(width: int, *, channels: int = 1, classes: int = 1) -> dict[
 def convolution_parameters(kernel: int, inputs: int, outputs: int) -> int:
     """Weights and biases of a convolution with a square kernel."""
     return kernel * kernel * inputs * outputs + outputs
+
+
+def first_learning_stage(units: Collection[str]) -> str | None:
+    """The first of the U-Net's units that learns, where `units` (or finer ones) do; None where none does."""
+    coarse = {fine: unit for unit, names in UNET_CONVOLUTIONS.items() for fine in names}
+    learning = {coarse.get(unit, unit) for unit in units}
+    return next((unit for unit in UNET_STAGES if unit in learning), None)
+
+
+def unet_hidden_numbers(width: int, side: int, stage: str) -> int:
+    """Numbers per image of `side` x `side` that `stage` sees: the skips still to be used, and the map before it."""
+    level = {"1": 0, "2": 1, "3": 2, "4": 3, "5a": 4, "5b": 4, UNET_DROPOUT: 4, "6": 4, "7": 3, "8": 2, "9": 1}[stage]
+    if stage == "1":
+        return side**2
+    skips = sum((width << place) * (side >> place) ** 2 for place in range(level))
+    if stage in ("2", "3", "4", "5a"):
+        return skips  # the last of them is the map before
+    return skips + (width << level) * (side >> level) ** 2

@@ -99,7 +99,8 @@ def training_checks(study: Study) -> Iterator[Mistake]:
         )
     yield from between(("training", "momentum"), training.momentum, 0, 0.999)
     yield from between(("training", "weight_decay"), training.weight_decay, 0, 1)
-    yield from between(("training", "crops_kept"), training.crops_kept, 0, 64)
+    if training.crops_kept is not None:
+        yield from between(("training", "crops_kept"), training.crops_kept, 0, 64)
     if training.crop is not None:
         yield from between(("training", "crop"), training.crop, 16, study.model.image_size)
     units = UNITS.get(study.model.name, tuple(study.model.units))

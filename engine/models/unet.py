@@ -1,14 +1,20 @@
 """The U-Net of Amiri et al. 2020, with its width as a setting and its ten units named."""
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engine.architectures import UNET_CONVOLUTIONS
+from engine.architectures import UNET_CONVOLUTIONS, UNET_STAGES
 
 DROPOUT = 0.5
 """Just after block 5; active in training for every strategy (Amiri et al. 2020, II-A)."""
+Hidden = tuple[Tensor, ...]
+"""What a stage sees: the skips that are still to be used, shallow to deep, and the map of the stage before it, which is
+the last skip itself before units 2 to 5a; each (image, channel, height, width)."""
 
 
 class UNet(nn.Module):
@@ -63,19 +69,42 @@ class UNet(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class height width"]:
         """Logits of each pixel. `images` in [0, 1]; height and width are multiples of 16."""
-        skip1 = _run(self.block1, images)
-        skip2 = _run(self.block2, functional.max_pool2d(skip1, 2))
-        skip3 = _run(self.block3, functional.max_pool2d(skip2, 2))
-        skip4 = _run(self.block4, functional.max_pool2d(skip3, 2))
-        hidden = functional.relu(self.block5a(functional.max_pool2d(skip4, 2)), inplace=True)
-        hidden = functional.relu(self.block5b(hidden), inplace=True)
-        hidden = functional.dropout(hidden, DROPOUT, training=self.training)
-        hidden = _open(self.block6, hidden, skip4)
-        hidden = _open(self.block7, hidden, skip3)
-        hidden = _open(self.block8, hidden, skip2)
-        hidden = _open(self.block9, hidden, skip1)
-        logits: Tensor = self.output(hidden)
+        return self.logits_from((images,), UNET_STAGES[0])
+
+    def hidden_before(self, images: Float[Tensor, "batch channel height width"], stage: str) -> Hidden:
+        """What `stage` (one of `UNET_STAGES`) sees of `images`."""
+        return self.between((images,), UNET_STAGES[0], stage)
+
+    def logits_from(self, hidden: Hidden, stage: str) -> Float[Tensor, "batch class height width"]:
+        """Logits by `stage` and all after it, of what `hidden_before` gave for `stage`."""
+        for name in UNET_STAGES[UNET_STAGES.index(stage) :]:
+            hidden = self._run_stage(name, hidden)
+        logits: Tensor = self.output(hidden[-1])
         return logits
+
+    def between(self, hidden: Hidden, begin: str, end: str) -> Hidden:
+        """What stage `end` sees, of what stage `begin` saw."""
+        for name in UNET_STAGES[UNET_STAGES.index(begin) : UNET_STAGES.index(end)]:
+            hidden = self._run_stage(name, hidden)
+        return hidden
+
+    def _run_stage(self, stage: str, hidden: Hidden) -> Hidden:
+        *skips, last = hidden
+        match stage:
+            case "1":
+                return (_run(self.block1, last),)
+            case "2" | "3" | "4":
+                return (*hidden, _run(self._block(stage), functional.max_pool2d(last, 2)))
+            case "5a":
+                return (*hidden, functional.relu(self.block5a(functional.max_pool2d(last, 2)), inplace=True))
+            case "5b":
+                return (*skips, functional.relu(self.block5b(last), inplace=True))
+            case "dropout":
+                return (*skips, functional.dropout(last, DROPOUT, training=self.training))
+        return (*skips[:-1], _open(self._block(stage), last, skips[-1]))
+
+    def _block(self, unit: str) -> nn.ModuleList:
+        return cast(nn.ModuleList, self.get_submodule(f"block{unit}"))
 
 
 def _convolutions(modules: list[nn.Module]) -> list[nn.Module]:
@@ -91,7 +120,7 @@ def _opening(inputs: int, outputs: int) -> nn.ModuleList:
     return nn.ModuleList([nn.Conv2d(inputs, outputs, 2), *_pair(2 * outputs, outputs)])
 
 
-def _run(convolutions: nn.ModuleList | list[nn.Module], hidden: Tensor) -> Tensor:
+def _run(convolutions: Iterable[nn.Module], hidden: Tensor) -> Tensor:
     for convolution in convolutions:
         hidden = functional.relu(convolution(hidden), inplace=True)
     return hidden

@@ -26,11 +26,11 @@ class Score:
 class Work(Protocol):
     """Batches, loss and measures of one trial; it holds the trial's network and images."""
 
-    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Endless batches of training inputs and their truth."""
+    def batches(self) -> Iterator[tuple[Any, Tensor]]:
+        """Endless batches of training inputs, or of what the first unit that learns sees of them, and their truth."""
         ...
 
-    def loss(self, inputs: Tensor, truth: Tensor) -> Tensor:
+    def loss(self, inputs: Any, truth: Tensor) -> Tensor:
         """Mean cross entropy of a batch, with a gradient."""
         ...
 

@@ -56,6 +56,15 @@ def test_numbers_in_the_methods_follow_the_plan_and_the_facts(read: Callable[[st
         assert words_ in text, words_
 
 
+def test_kept_views_are_told_of(read: Callable[[str], Findings]) -> None:
+    found = read("three")
+    assert "computed once" not in text_of(found)
+    kept = found.plan.assign(crops_kept=[8 if name == "contracting" else 0 for name in found.plan["strategy"]])
+    assert "For 'contracting' what the frozen layers make of eight random views of each training image" in text_of(
+        replace(found, plan=kept)
+    )
+
+
 def test_what_an_older_store_does_not_say_is_left_out(read: Callable[[str], Findings]) -> None:
     found = read("three")
     facts = {"data": {"name": "old"}, "start_weights": []}
