@@ -56,7 +56,7 @@ def make_study(root: Path, width: int, image_size: int) -> tuple[str, str]:
 
 def main() -> None:
     """Print p50 and p95 of each step."""
-    from dashboard.inference_worker import InferenceWorker
+    from dashboard.inference.worker import InferenceWorker
 
     parser = argparse.ArgumentParser(description="Milliseconds per frame of the Live page.")
     parser.add_argument("--width", type=int, default=16)

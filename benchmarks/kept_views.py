@@ -3,9 +3,9 @@
     python -m benchmarks.kept_views [--data FOLDER ...] [--views 8] [--folds 3] [--strategies "block 9" expanding]
 
 Where a U-Net's first units are frozen, `training.crops_kept: K` computes what they make of K random views per image
-once. The same trials (strategies x folds, 80 % of the images) are trained by `engine.training.run_trial` with K views
+once. The same trials (strategies x folds, few images) are trained by `engine.training.run_trial` with K views
 kept and with new views in every step, one after the other in turns, with the same start weights, batches and rules:
-width 16, 128 x 128, patience 8, 60 epochs at most. Differences are paired over test images.
+width 16, 128 x 128, 27 batches of 2 per epoch, patience 8, 60 epochs at most. Differences are paired over test images.
 """
 
 import argparse
@@ -37,9 +37,9 @@ name: views
 model: {{width: 16, image_size: 128}}
 data: {{kind: folder, folder: {folder}}}
 strategies: [whole network, {strategies}]
-fractions: [80]
+fractions: [{fraction:g}]
 folds: {{of: 5, run: {folds}}}
-training: {{patience: 8, max_epochs: {epochs}, crops_kept: {views}}}
+training: {{patience: 8, max_epochs: {epochs}, batches_per_epoch: 27, crops_kept: {views}}}
 """
 
 
@@ -53,6 +53,7 @@ def trained(folder: Path, options: argparse.Namespace) -> list[tuple[Attempt, At
             folds=list(range(options.folds)),
             epochs=options.epochs,
             views=options.views,
+            fraction=options.fraction,
         )
         file.write_text(text)
         ready = prepare(config.load(file), Store.at(Path(name) / "store"), options.cache, lambda part, text: None)
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", default=[DATA / "hc18_fetal_head", DATA / "bus_uclm_breast"])
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--folds", type=int, default=3, help="of five, that are run")
+    parser.add_argument("--fraction", type=float, default=10, help="of the images that train and validate, percent")
     parser.add_argument("--epochs", type=int, default=60, help="at most")
     parser.add_argument("--strategies", nargs="+", default=["block 9", "expanding"])
     parser.add_argument("--cache", type=Path, default=ROOT / ".whichlayers-cache", help="start weights are kept there")

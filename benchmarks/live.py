@@ -100,8 +100,8 @@ def tell(what: str, seconds: list[float]) -> None:
 
 def in_process(root: Path, trial: str, files: list[bytes], threads: int | None) -> None:
     """From the file's bytes to the drawn frame's bytes, by the server's worker."""
-    from dashboard.inference_messages import Answer, Request
-    from dashboard.inference_worker import InferenceWorker
+    from dashboard.inference.messages import Answer, Request
+    from dashboard.inference.worker import InferenceWorker
 
     with InferenceWorker(str(root), threads=threads) as worker:
         for picture in ("PNG", "JPEG"):
@@ -122,8 +122,8 @@ def clip(root: Path, trial: str, frames: int, side: int, threads: int | None) ->
     """Frames per second of a clip, read from Motion JPEG, answered, drawn, and written as VP8."""
     import cv2
 
-    from dashboard.inference_worker import InferenceWorker
-    from dashboard.live_clips import answer_clip
+    from dashboard.inference.worker import InferenceWorker
+    from dashboard.live.clips import answer_clip
 
     with tempfile.TemporaryDirectory() as folder, InferenceWorker(str(root), threads=threads) as worker:
         path = Path(folder) / "clip.avi"

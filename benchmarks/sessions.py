@@ -187,7 +187,7 @@ async def weigh(server: psutil.Process, until: float, seen: Seen) -> None:
     """The memory of the server and its inference process."""
     begun = time.monotonic()
     while time.monotonic() < until:
-        children = [one for one in server.children() if "inference_process" in " ".join(one.cmdline())]
+        children = [one for one in server.children() if "dashboard.inference.process" in " ".join(one.cmdline())]
         own, other = server.memory_info().rss, sum(one.memory_info().rss for one in children)
         seen.memory.append((time.monotonic() - begun, own / 2**20, other / 2**20))
         await asyncio.sleep(min(MEMORY_EVERY, max(0.0, until - time.monotonic())))

@@ -13,7 +13,7 @@ from dashboard.figures.cells import with_results
 from dashboard.figures.circumference import circumference_table
 from dashboard.figures.gallery import tested
 from dashboard.figures.structures import Box, one_each, tile, unpacked
-from dashboard.inference_worker import Maps, shared_worker
+from dashboard.inference.worker import Maps, shared_worker
 from dashboard.places import cache_root, store_root
 from dashboard.trained_trials import TrainedStudies
 from engine.datasets.cached import load_cached

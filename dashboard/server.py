@@ -22,7 +22,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 from streamlit.web import bootstrap
 
-from dashboard import kept_uploads, limits, live_inference, logs, reader_page, thumbnails, watching
+from dashboard import kept_uploads, limits, logs, reader_page, thumbnails, watching
+from dashboard.live import program as live_program
 from dashboard.observed import Observed
 from dashboard.origin import OwnPagesOnly
 from dashboard.pages import PAGES
@@ -96,7 +97,7 @@ def create(
     os.environ.update(SILENT)
     os.environ["WHICHLAYERS_SIGN_OUT"] = f"{prefix}/sign-out" if sign_in else ""
     bootstrap.load_config_options({**OPTIONS, "server.baseUrlPath": prefix.strip("/")})
-    inference = live_inference.build(store_root(), cache_root())
+    inference = live_program.build(store_root(), cache_root())
 
     @asynccontextmanager
     async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:

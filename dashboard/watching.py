@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from dashboard import study_gauges
 from dashboard.health import HEALTHY
-from dashboard.inference_worker import shared_worker
+from dashboard.inference.worker import shared_worker
 from dashboard.places import store_root
 from engine.errors import WhichLayersError
 from engine.store import Store

@@ -50,11 +50,11 @@ def main(store: str, cache: str, refresh_seconds: str) -> None:
     from starlette.responses import Response
     from starlette.routing import Mount, Route
 
-    from dashboard import live_inference
+    from dashboard.live import program as live_program
 
-    live_inference.REFRESH_SECONDS = float(refresh_seconds)
-    live_inference.MAX_FILE = "20mb"
-    program = live_inference.build(store, Path(cache))
+    live_program.REFRESH_SECONDS = float(refresh_seconds)
+    live_program.MAX_FILE = "20mb"
+    program = live_program.build(store, Path(cache))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

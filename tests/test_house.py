@@ -18,7 +18,8 @@ LEVELS = [
      "formula_images", "overlays", "clip_writing", "appearance"},
     {"published", "significance", "splits", "datasets", "models", "augmentation", "config", "hardware", "progress",
      "phantoms"},
-    {"strategies", "gradient_norms", "ranking", "store", "segmentation", "evaluation", "pretraining"},
+    {"strategies", "gradient_norms", "ranking", "store", "segmentation", "evaluation", "pretraining",
+     "large_layers"},
     {"tasks", "steering", "studies", "live_curves", "trained", "trial_images"},
     {"training", "inference", "classifying", "features", "class_pretraining", "embeddings",
      "predicting", "prediction_files", "exporting", "model_card",
@@ -32,7 +33,7 @@ import each other where they do not go round in a circle."""
 WITH_TORCH = {"models", "strategies", "augmentation", "segmentation", "evaluation", "pretraining"}
 WITH_TORCH |= {"tasks", "class_pretraining", "training", "inference", "classifying", "features", "preparation"}
 WITH_TORCH |= {"predicting", "prediction_files", "exporting", "model_card", "neighbours"}
-WITH_TORCH |= {"gradient_norms", "search", "estimates", "preview"}
+WITH_TORCH |= {"gradient_norms", "search", "estimates", "preview", "large_layers"}
 MODULES = sorted(
     path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "__pycache__" not in path.parts
 )

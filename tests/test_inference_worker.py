@@ -16,7 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from dashboard.inference_worker import InferenceError, InferenceWorker, shared_worker
+from dashboard.inference.worker import InferenceError, InferenceWorker, shared_worker
 from engine.errors import DataError, StoreError, StrategyError
 from tests.trained_store import SIZE, STUDY, WIDTH, TrainedStore, disc, make_trained_store, png
 
@@ -179,7 +179,7 @@ def test_warming_returns_at_once_and_says_nothing_of_problems(worker: InferenceW
 def test_the_process_is_gone_with_a_killed_server_which_never_loads_torch(trained: TrainedStore) -> None:
     program = """
         import sys, time
-        from dashboard.inference_worker import InferenceWorker
+        from dashboard.inference.worker import InferenceWorker
         if __name__ == "__main__":
             worker = InferenceWorker(sys.argv[1], threads=1)
             worker.predict(sys.argv[2], sys.argv[3], open(sys.argv[4], "rb").read())

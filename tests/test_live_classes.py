@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dashboard.inference_messages import ClassAnswer
-from dashboard.inference_worker import InferenceWorker
-from dashboard.live_words import class_figures, classes
+from dashboard.inference.messages import ClassAnswer
+from dashboard.inference.worker import InferenceWorker
+from dashboard.live.words import class_figures, classes
 from dashboard.trained_trials import TrainedStudies
 from engine.classifying import classify, load_classifier
 from engine.errors import DataError, StrategyError

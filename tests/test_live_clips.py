@@ -15,12 +15,12 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from websockets.sync.client import connect
 
-from dashboard.inference_messages import TABLE, ClipBegun, ClipRow, ClipStep
-from dashboard.inference_turns import Turns
-from dashboard.inference_worker import InferenceWorker
-from dashboard.live_clips import answer_clip
-from dashboard.live_timeline import MOST_POINTS, Timeline, timeline, timeline_table
-from dashboard.live_words import clip_figures, kept_of
+from dashboard.inference.messages import TABLE, ClipBegun, ClipRow, ClipStep
+from dashboard.inference.turns import Turns
+from dashboard.inference.worker import InferenceWorker
+from dashboard.live.clips import answer_clip
+from dashboard.live.timeline import MOST_POINTS, Timeline, timeline, timeline_table
+from dashboard.live.words import clip_figures, kept_of
 from engine.errors import DataError
 from engine.images import Kept, open_clip
 from engine.inference import load_model, predict
@@ -157,7 +157,7 @@ def test_two_trials_look_at_a_clip_together(worker: InferenceWorker, trained: Tr
 def test_a_clip_that_nobody_wants_any_more_is_closed(
     worker: InferenceWorker, trained: TrainedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.live_clips.TELL_SECONDS", -1.0)
+    monkeypatch.setattr("dashboard.live.clips.TELL_SECONDS", -1.0)
     path = tmp_path / "clip"
     path.write_bytes(made_files.dicom(FRAMES * 40))
     asked: list[ClipStep] = []

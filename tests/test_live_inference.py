@@ -163,7 +163,7 @@ def test_the_process_starts_with_the_first_frame_and_ends_with_the_server(
         return [
             child
             for child in psutil.Process(server.process_id).children()
-            if "inference_process" in " ".join(child.cmdline())
+            if "dashboard.inference.process" in " ".join(child.cmdline())
         ]
 
     with served(trained.root, tmp_path) as server, httpx.Client(base_url=server.address, timeout=60) as client:

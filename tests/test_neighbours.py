@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from dashboard.inference_messages import NeighboursAnswer, NeighboursRequest, Preparing
-from dashboard.inference_worker import InferenceWorker
-from dashboard.live_neighbours import preparing, words
+from dashboard.inference.messages import NeighboursAnswer, NeighboursRequest, Preparing
+from dashboard.inference.worker import InferenceWorker
+from dashboard.live.neighbours import preparing, words
 from engine.datasets import Dataset, make_dataset
 from engine.datasets.simulated import simulated_dataset
 from engine.errors import DataError

@@ -13,7 +13,7 @@ import pytest
 from gradio import processing_utils
 from starlette.types import Message, Receive, Scope, Send
 
-from dashboard import live_inference
+from dashboard.live import program as live_program
 from dashboard.own_files import REFUSAL, OwnFilesOnly
 from engine.store import Store
 from tests.live_server import served
@@ -195,7 +195,7 @@ def test_without_the_guard_gradio_would_fetch(monkeypatch: pytest.MonkeyPatch, t
     body = {"data": ["s", "t", {"path": "https://images.example.org/a.png", "meta": KIND}, None]}
 
     async def post(guarded: bool) -> int:
-        program = live_inference.build(str(Store.at(tmp_path).files.root), tmp_path)
+        program = live_program.build(str(Store.at(tmp_path).files.root), tmp_path)
         if not guarded:
             program.user_middleware.clear()
         async with program.router.lifespan_context(program):

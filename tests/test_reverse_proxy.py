@@ -182,7 +182,7 @@ def test_figures_tell_trials_latency_and_sessions(behind: Behind, web: httpx.Cli
 def test_the_inference_process_is_looked_after_by_the_readiness(behind: Behind, web: httpx.Client) -> None:
     by_queue(web, behind.trained, upload(web, png(disc())), "ready")
     children = psutil.Process(behind.process.pid).children()
-    worker = next(one for one in children if "inference_process" in " ".join(one.cmdline()))
+    worker = next(one for one in children if "dashboard.inference.process" in " ".join(one.cmdline()))
     assert web.get("readyz").status_code == 200
     worker.kill()
     while worker.status() != psutil.STATUS_ZOMBIE:

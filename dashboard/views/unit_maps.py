@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.figures.feature_maps import CHANGE, caption, changes, changes_table, feature_table, pair, told
 from dashboard.figures.rows import rows
-from dashboard.inference_worker import Maps
+from dashboard.inference.worker import Maps
 from dashboard.views import drawn
 from dashboard.views.chart import is_dark
 from dashboard.views.tiles import grid

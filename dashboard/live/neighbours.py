@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from dashboard.inference_messages import NeighboursAnswer, Preparing
+from dashboard.inference.messages import NeighboursAnswer, Preparing
 
 SIDE = 220
 """Of the map, in pixels."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from dashboard.live_answers import Choice, LiveAnswers, program_answer, program_summary
-from dashboard.live_outputs import frame_outputs
+from dashboard.live.answers import Choice, LiveAnswers, program_answer, program_summary
+from dashboard.live.outputs import frame_outputs
 from engine.errors import WhichLayersError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gradio.utils import get_upload_folder
 
-from dashboard.inference_messages import (
+from dashboard.inference.messages import (
     Answer,
     ClassAnswer,
     NeighboursAnswer,
@@ -17,9 +17,9 @@ from dashboard.inference_messages import (
     Preparing,
     Request,
 )
-from dashboard.inference_worker import InferenceWorker
-from dashboard.live_clips import ClipState, answer_clip
-from dashboard.live_stream import told
+from dashboard.inference.worker import InferenceWorker
+from dashboard.live.clips import ClipState, answer_clip
+from dashboard.live.stream import told
 from dashboard.trained_trials import TrainedStudies
 from engine.errors import DataError
 from engine.images import Kept

@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from dashboard import live_programs, live_words
-from dashboard.live_answers import Choice, LiveAnswers, kind_of
-from dashboard.live_camera import CAMERA, START
-from dashboard.live_look import KEEP_IN_ADDRESS
-from dashboard.live_outputs import file_outputs, frame_outputs, neighbour_words
+from dashboard.live import programs, words
+from dashboard.live.answers import Choice, LiveAnswers, kind_of
+from dashboard.live.camera import CAMERA, START
+from dashboard.live.look import KEEP_IN_ADDRESS
+from dashboard.live.outputs import file_outputs, frame_outputs, neighbour_words
 from engine.errors import WhichLayersError
 
 KEEP_SECONDS = 3600
@@ -56,7 +56,7 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
                         with gr.Column(visible=False) as beside:
                             outlined2, classes2 = _pane("2")
                     with gr.Row(equal_height=True):
-                        figures = gr.HTML(live_words.hint(), elem_id="figures")
+                        figures = gr.HTML(words.hint(), elem_id="figures")
                         mask = gr.DownloadButton(
                             "Mask (PNG)", interactive=False, size="sm", scale=0, min_width=140, elem_id="mask"
                         )
@@ -195,7 +195,7 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
             [kept, drawn, clip, file_figures, plot, table, video, stop], show_progress_on=[kept], **asked,
         )  # fmt: skip
         stop.click(lambda: gr.Button(interactive=False), None, stop, cancels=[working_on], **quiet)
-        live_programs.endpoints(live, predicting=([study, trial, frame, scanner], [outlined, figures, mask, classes]))
+        programs.endpoints(live, predicting=([study, trial, frame, scanner], [outlined, figures, mask, classes]))
     return blocks
 
 
@@ -275,4 +275,4 @@ def _about(live: LiveAnswers, study: str | None, trial: str | None) -> str:
     try:
         return f"<p>{escape(live.studies.provenance(study, trial))}</p>"
     except WhichLayersError as error:
-        return live_words.problem(error)
+        return words.problem(error)

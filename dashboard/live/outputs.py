@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from dashboard import live_neighbours, live_words
-from dashboard.inference_messages import ClassAnswer, Preparing
-from dashboard.live_answers import Choice, LiveAnswers, Shown, kind_of
-from dashboard.live_clips import TELL_SECONDS, ClipState
-from dashboard.live_timeline import timeline, timeline_table
+from dashboard.inference.messages import ClassAnswer, Preparing
+from dashboard.live import neighbours, words
+from dashboard.live.answers import Choice, LiveAnswers, Shown, kind_of
+from dashboard.live.clips import TELL_SECONDS, ClipState
+from dashboard.live.timeline import timeline, timeline_table
 from engine.errors import WhichLayersError
 
 TIMES_KEPT = 100
@@ -25,14 +25,14 @@ def frame_outputs(
     try:
         if not uploaded:
             task = live.studies.task(choice.study) if choice.study else "segmentation"
-            return [None, live_words.hint(task), nothing_to_save, ""], before
+            return [None, words.hint(task), nothing_to_save, ""], before
         shown = live.frame(choice, uploaded, scanner=scanner, overlay=kind)
     except WhichLayersError as error:
-        return [None, live_words.problem(error), nothing_to_save, ""], before
+        return [None, words.problem(error), nothing_to_save, ""], before
     times = [*before, sum(shown.answer.milliseconds.values())][-TIMES_KEPT:]
-    said = live_words.said(shown.answer, times, kind_of(kind))
+    said = words.said(shown.answer, times, kind_of(kind))
     if isinstance(shown.answer, ClassAnswer):
-        return [None, said, nothing_to_save, live_words.classes(shown.answer)], times
+        return [None, said, nothing_to_save, words.classes(shown.answer)], times
     save = gr.DownloadButton(value=str(shown.mask), interactive=True)
     return [str(shown.drawn), said, save, ""], times
 
@@ -50,14 +50,14 @@ def file_outputs(
     yield [gr.skip(), gr.skip(), gr.skip(), '<p class="hint">Reading the file …</p>', no_plot, *no_files, at_work]
     try:
         for state in live.clip(choices, uploaded, scanner=scanner, overlay=kind):
-            about = live_words.kept_of(state.begun.kept)
+            about = words.kept_of(state.begun.kept)
             if state.begun.kept.frames == 1 and state.frames <= 1 and state.clip is not None:
                 shown = [live.frame(choice, uploaded, scanner=scanner, overlay=kind) for choice in choices]
                 yield [about, _gallery(shown), hidden[1], _single(shown, kind), no_plot, *no_files, at_rest]
                 return
             yield [about, *_state_outputs(state, kind, hidden, at_rest if state.clip else at_work)]
     except WhichLayersError as error:
-        yield [gr.skip(), *hidden, live_words.problem(error), no_plot, *no_files, at_rest]
+        yield [gr.skip(), *hidden, words.problem(error), no_plot, *no_files, at_rest]
 
 
 def neighbour_words(live: LiveAnswers, choice: Choice, uploaded: Any, scanner: str | None) -> Iterator[str]:
@@ -69,19 +69,19 @@ def neighbour_words(live: LiveAnswers, choice: Choice, uploaded: Any, scanner: s
         told = 0.0
         for found in live.neighbours(choice, uploaded, scanner=scanner):
             if not isinstance(found, Preparing):
-                yield live_neighbours.words(found)
+                yield neighbours.words(found)
             elif time.monotonic() - told > TELL_SECONDS:
                 told = time.monotonic()
-                yield live_neighbours.preparing(found)
+                yield neighbours.preparing(found)
     except WhichLayersError as error:
-        yield live_words.problem(error)
+        yield words.problem(error)
 
 
 def _state_outputs(state: ClipState, kind: Any, hidden: list[Any], button: Any) -> list[Any]:
     finished = state.clip is not None and state.table is not None
-    said = live_words.clip_figures(state.begun, state.frames, list(state.times), state.seconds, finished=finished)
+    said = words.clip_figures(state.begun, state.frames, list(state.times), state.seconds, finished=finished)
     if not all(state.begun.classifies):
-        said += live_words.scale(kind_of(kind))
+        said += words.scale(kind_of(kind))
     figure = gr.Plot(timeline(state.timeline, timeline_table(state.timeline)), visible=True)
     if not finished:
         return [*hidden, said, figure, gr.DownloadButton(visible=False), gr.DownloadButton(visible=False), button]
@@ -104,6 +104,6 @@ def _gallery(shown: list[Shown]) -> gr.Gallery:
 def _single(shown: list[Shown], kind: Any) -> str:
     parts = []
     for one in shown:
-        bars = live_words.classes(one.answer) if isinstance(one.answer, ClassAnswer) else ""
-        parts.append(live_words.said(one.answer, (), kind_of(kind)) + bars)
+        bars = words.classes(one.answer) if isinstance(one.answer, ClassAnswer) else ""
+        parts.append(words.said(one.answer, (), kind_of(kind)) + bars)
     return "".join(parts)

@@ -1,6 +1,6 @@
 """Clips that the inference process is at work on: opened once, answered a few frames at a time, drawn side by side.
 
-Needs torch; loaded by `dashboard.inference_process` when a clip is asked for.
+Needs torch; loaded by `dashboard.inference.process` when a clip is asked for.
 """
 
 import csv
@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 from jaxtyping import UInt8
 
-from dashboard.inference_messages import (
+from dashboard.inference.messages import (
     CLIP,
     TABLE,
     ClipBegun,

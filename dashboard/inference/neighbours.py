@@ -1,6 +1,6 @@
 """Frames among the training images, in the inference process: a trial's images are looked at once, in small slices.
 
-Needs torch; loaded by `dashboard.inference_process` when neighbours are asked for.
+Needs torch; loaded by `dashboard.inference.process` when neighbours are asked for.
 """
 
 import io
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dashboard.inference_messages import NeighboursAnswer, NeighboursRequest, Preparing, TrainingImage
+from dashboard.inference.messages import NeighboursAnswer, NeighboursRequest, Preparing, TrainingImage
 from engine.inference import planned
 from engine.neighbours import Reference, neighbours, prepare
 from engine.overlays import outline

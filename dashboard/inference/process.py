@@ -1,4 +1,4 @@
-"""The process that loads torch and answers frames; `dashboard.inference_worker` starts it and asks it."""
+"""The process that loads torch and answers frames; `dashboard.inference.worker` starts it and asks it."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
-from dashboard.inference_messages import (
+from dashboard.inference.messages import (
     Answer,
     ClassAnswer,
     ClipBegun,
@@ -33,7 +33,7 @@ from engine.errors import DataError, StrategyError, WhichLayersError
 from engine.images import GrayImage, read_image
 
 if TYPE_CHECKING:
-    from dashboard.inference_clips import OpenClips
+    from dashboard.inference.clips import OpenClips
     from engine.inference import LoadedModel
     from engine.predicting import TrainedNetwork
     from engine.store import Store
@@ -65,8 +65,8 @@ def serve(pipe_number: str, store_root: str, threads: str, cache: str) -> None:
     pipe = Connection(int(pipe_number))
     import torch
 
-    from dashboard.inference_clips import OpenClips
-    from dashboard.inference_neighbours import TrainingImages
+    from dashboard.inference.clips import OpenClips
+    from dashboard.inference.neighbours import TrainingImages
     from engine.store import Store
 
     torch.set_num_threads(int(threads))

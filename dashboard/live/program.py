@@ -10,11 +10,11 @@ import gradio as gr
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from dashboard.inference_worker import shared_worker
-from dashboard.live_answers import LiveAnswers
-from dashboard.live_look import CSS, theme
-from dashboard.live_page import page
-from dashboard.live_stream import stream
+from dashboard.inference.worker import shared_worker
+from dashboard.live.answers import LiveAnswers
+from dashboard.live.look import CSS, theme
+from dashboard.live.page import page
+from dashboard.live.stream import stream
 from dashboard.own_files import OwnFilesOnly
 from dashboard.trained_trials import TrainedStudies
 from engine.store import Store

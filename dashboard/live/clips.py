@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashboard.inference_messages import CLIP, TABLE, ClipBegun, ClipRequest, ClipStep
-from dashboard.inference_worker import InferenceWorker
-from dashboard.live_timeline import Timeline
+from dashboard.inference.messages import CLIP, TABLE, ClipBegun, ClipRequest, ClipStep
+from dashboard.inference.worker import InferenceWorker
+from dashboard.live.timeline import Timeline
 from engine.errors import WhichLayersError
 from engine.overlays import Overlay
 

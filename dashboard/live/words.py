@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from dashboard.inference_messages import Answer, ClassAnswer, ClipBegun, area_mm2
+from dashboard.inference.messages import Answer, ClassAnswer, ClipBegun, area_mm2
 from engine.errors import WhichLayersError
 from engine.images import Kept
 from engine.overlays import COLOURS, Overlay

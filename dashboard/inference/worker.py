@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dashboard.gauges import timed
-from dashboard.inference_messages import (
+from dashboard.inference.messages import (
     Answer,
     ClassAnswer,
     ClipBegun,
@@ -33,7 +33,7 @@ from dashboard.inference_messages import (
     Preparing,
     Request,
 )
-from dashboard.inference_turns import Turns
+from dashboard.inference.turns import Turns
 from dashboard.places import cache_root
 from engine.errors import WhichLayersError
 
@@ -286,5 +286,5 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_PROJECT = str(Path(__file__).resolve().parents[1])
-_START = "import sys; from dashboard.inference_process import serve; serve(*sys.argv[1:])"
+_PROJECT = str(Path(__file__).resolve().parents[2])
+_START = "import sys; from dashboard.inference.process import serve; serve(*sys.argv[1:])"

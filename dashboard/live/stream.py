@@ -13,9 +13,9 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from dashboard import live_words
-from dashboard.inference_messages import Answer, ClassAnswer, Request, area_mm2
-from dashboard.inference_worker import InferenceWorker
+from dashboard.inference.messages import Answer, ClassAnswer, Request, area_mm2
+from dashboard.inference.worker import InferenceWorker
+from dashboard.live import words
 from engine.errors import DataError, WhichLayersError
 from engine.overlays import OVERLAYS, Overlay
 
@@ -105,10 +105,10 @@ def answered(worker: InferenceWorker, choice: dict[str, str], frame: bytes) -> t
             )
         )
     except WhichLayersError as error:
-        return {"problem": live_words.problem(error)}, b""
+        return {"problem": words.problem(error)}, b""
     said = told(answer)
     if isinstance(answer, ClassAnswer):
-        return {**said, "bars": live_words.class_bars(answer)}, b""
+        return {**said, "bars": words.class_bars(answer)}, b""
     return said, answer.outlined
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures.palette import FOLDS, FONT
-from dashboard.inference_messages import ClipBegun, ClipRow, area_mm2
+from dashboard.inference.messages import ClipBegun, ClipRow, area_mm2
 
 MOST_POINTS = 2000
 """Frames that a timeline keeps: of longer clips every second, fourth ... one."""

@@ -1,0 +1,1 @@
+"""The door to the one process of the dashboard that may load torch, that process, and whose turn it is."""
