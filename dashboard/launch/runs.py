@@ -97,7 +97,7 @@ def launch(text: str, store: str, cache: Path, *, known: Collection[str] = ()) -
             stdout=said,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=_environment(),
+            env=own_environment(),
         )
     # Waited for somewhere, or an ended run would stay in the table of processes as long as the dashboard lives.
     threading.Thread(target=process.wait, name=f"run of {study.name}", daemon=True).start()
@@ -131,7 +131,7 @@ def _answer(arguments: Sequence[str], file: Path, what: str) -> dict[str, Any]:
     """What a command of ours prints as JSON; takes its study file away."""
     try:
         done = subprocess.run(
-            arguments, capture_output=True, text=True, env=_environment(), timeout=ESTIMATE_SECONDS, check=False
+            arguments, capture_output=True, text=True, env=own_environment(), timeout=ESTIMATE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise WhichLayersError(
@@ -162,5 +162,5 @@ def latest_log(study: str, cache: Path) -> Path | None:
     return logs[-1] if logs else None
 
 
-def _environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("STREAMLIT_")}

@@ -1,14 +1,15 @@
-"""Live: the Gradio program of the same server, in a frame as high as the window."""
+"""Live: the Gradio program of the same server, in a frame as high as the window; and trained networks to take along."""
 
 from urllib.parse import urlencode
 
 import streamlit as st
 
+from dashboard.views import take_along
 from dashboard.views.chart import is_dark
 
 
 def page() -> None:
-    """The frame; the study is passed on, and the page's theme."""
+    """The frame; the study is passed on, and the page's theme. Below it, a network as a file."""
     st.title("Live", anchor=False)
     study = st.session_state["current"]
     if study is None:
@@ -23,3 +24,4 @@ def page() -> None:
             height=900,
             alt="What a network says of a frame",
         )
+    take_along.section(study)
