@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from platform import python_version
 from typing import Any
 
 from engine import study as planning
 from engine.architectures import UNITS, parse_strategy, trainable_parameters
+from engine.changes import changed_settings
 from engine.class_pretraining import class_start_images, class_start_weights, held_out_classes
 from engine.datasets import Dataset, open_dataset
 from engine.errors import DataError, StoreError, StrategyError
@@ -26,6 +27,7 @@ from engine.trial import CLOSED, Trial
 
 OUTPUT_CONVOLUTION = "9.4"
 """The U-Net's output convolution in the finer partition."""
+VERSIONED = ("whichlayers", "torch", "ray", "numpy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +196,9 @@ def _with_reference(study: Study, units: Sequence[str] | None) -> Study:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides a study's numbers."""
-    return {name: version(name) for name in ("whichlayers", "torch", "ray", "numpy")} | {"python": python_version()}
+    """Versions of what decides a study's numbers; "" of what is not installed here, as Ray beside another scheduler."""
+    found = {name: next((one.version for one in distributions(name=name)), "") for name in VERSIONED}
+    return {**found, "python": python_version()}
 
 
 def _starts(
@@ -248,7 +251,7 @@ def held_out_files(study: Study, ready: Prepared, cache: Path) -> dict[str, str]
 def require_same_study(name: str, store: Store, trials: Sequence[Trial]) -> None:
     """Raises StoreError, naming what differs, where the store holds results under this name and other settings."""
     planned = store.plan(name)
-    changed = planning.changed_settings(planned, trials)
+    changed = changed_settings(planned, trials)
     if changed and set(store.attempts(name)["id"]) & set(planned["id"]):
         raise StoreError(
             f"study '{name}' holds results under other settings ({'; '.join(changed)}), which cannot stand in one "

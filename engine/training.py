@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count, islice
+from typing import cast
 
 import torch
 from safetensors.torch import save
@@ -17,6 +18,7 @@ from engine.datasets import Dataset
 from engine.errors import FrozenChangedError, WeightsError
 from engine.evaluation import HeldOut
 from engine.gradient_norms import AUTO_BATCHES, relative_gradient_norms, set_unit_rates
+from engine.large_layers import LargeLayers
 from engine.splits import Split, split_images
 from engine.strategies import (
     Network,
@@ -197,7 +199,9 @@ def _fit(
     best_loss, best_epoch, best, stopped = math.inf, 0, dict[str, Tensor](), False
     device = torch.device(trial.device)
     left = trial.iterations or trial.max_epochs * trial.batches_per_epoch
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    # Rates by gradients look at them, and large layers make none.
+    large = LargeLayers(cast(nn.Module, network), optimiser if measured is None else None)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), large:
         torch.manual_seed(stream_seed(trial, "dropout"))
         for number in count(1):
             clock = time.perf_counter()
@@ -270,8 +274,10 @@ def _optimiser(trial: Trial, network: Network, learning: list[nn.Parameter]) -> 
         {"params": those, "lr": trial.learning_rate * factor, "unit": unit} for (factor, unit), those in groups.items()
     ]
     if trial.optimiser == "sgd":
+        # The fused kernel fails where a parameter's first gradient comes later than others' (torch 2.15).
+        fused = trial.method != "gradual unfreezing"
         return torch.optim.SGD(
-            parameters, lr=trial.learning_rate, momentum=trial.momentum, weight_decay=trial.weight_decay, fused=True
+            parameters, lr=trial.learning_rate, momentum=trial.momentum, weight_decay=trial.weight_decay, fused=fused
         )
     return torch.optim.Adam(parameters, lr=trial.learning_rate, weight_decay=trial.weight_decay, fused=True)
 

@@ -9,6 +9,8 @@ from engine.architectures import Method
 
 RESULT_REVISION = 3
 """Raised when a change of the code changes the numbers of a trial; older results are then run again."""
+CLASS_REVISION = 4
+"""The same of trials that tell classes apart. 4: kept layers' answers are validated 512 at once (other last bits)."""
 
 AS_PRETRAINED = "as pre-trained"
 """Strategy of the trials that test start weights without fine-tuning; they have no units and fraction 0."""
@@ -96,7 +98,8 @@ class Trial:
     @property
     def id(self) -> str:
         """SHA-256, hex, of the canonical JSON of what decides the numbers (names and `draws` do not)."""
-        facts: dict[str, Any] = {"revision": RESULT_REVISION, **asdict(self)}
+        revision = RESULT_REVISION if self.task == "segmentation" else CLASS_REVISION
+        facts: dict[str, Any] = {"revision": revision, **asdict(self)}
         for name in ("strategy", "start", "draws"):
             del facts[name]
         facts = {key: float(value).hex() if isinstance(value, float) else value for key, value in facts.items()}

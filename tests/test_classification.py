@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
+from engine import large_layers
 from engine.architectures import UNITS, parse_strategy
 from engine.datasets import Dataset, make_dataset
 from engine.errors import WeightsError
@@ -118,6 +119,31 @@ def test_balanced_accuracy_is_the_mean_over_the_classes(start: dict[str, torch.T
     found = pd.DataFrame([{"label": image.label, "right": image.accuracy} for image in attempt.test_images])
     assert attempt.balanced_accuracy == pytest.approx(found.groupby("label")["right"].mean().mean())
     assert found["label"].value_counts().nunique() > 1
+
+
+def test_large_layers_train_as_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = random_weights("caffenet")
+    made = planned("units fc6,fc7,fc8", "caffenet", optimiser="sgd", momentum=0.9, weight_decay=5e-4, max_epochs=3)
+    whole, _ = run_trial(made, stripes(), weights)
+    taken = list[int]()
+    monkeypatch.setattr(large_layers, "LARGE", 1)
+    update = large_layers.LargeLayers._update
+    monkeypatch.setattr(
+        large_layers.LargeLayers, "_update", lambda self, *_: taken.append(len(self.modules)) or update(self)
+    )
+    by_blocks, _ = run_trial(made, stripes(), weights)
+    assert set(taken) == {3}
+    assert [epoch.training_loss for epoch in by_blocks.epochs] == pytest.approx(
+        [epoch.training_loss for epoch in whole.epochs], rel=1e-4
+    )
+    assert by_blocks.frozen_hash_before == by_blocks.frozen_hash_after
+
+
+def test_gradual_unfreezing_by_sgd_begins_layers_later_than_others() -> None:
+    made = planned("gradual unfreezing", optimiser="sgd", momentum=0.9, unfreeze_every=1, max_epochs=4, patience=9)
+    attempt, _ = run_trial(made, stripes(), random_weights("cvcnet"))
+    assert attempt.epochs_run == 4
+    assert attempt.epochs[-1].training_loss < attempt.epochs[0].training_loss
 
 
 @pytest.mark.parametrize("model", ["caffenet", "vgg16", "mobilenet", "cvcnet"])

@@ -8,6 +8,7 @@ import pytest
 
 from engine import study as planning
 from engine.architectures import STRATEGIES
+from engine.changes import changed_settings
 from engine.datasets import Dataset, make_dataset
 from engine.errors import DataError
 from engine.hardware import Machine, Share, container_limits, processor_multiplies_bfloat16, share
@@ -126,10 +127,10 @@ def test_a_changed_setting_is_named_and_a_longer_axis_is_not() -> None:
     first = plan(replace(SMALL, fractions=(80.0,)), discs(30))
     planned = pd.DataFrame([{"id": one.id, **asdict(one)} for one in first])
     wider = plan(replace(SMALL, fractions=(80.0, 50.0), seeds=(0, 1)), discs(30))
-    assert planning.changed_settings(planned, wider) == []
+    assert changed_settings(planned, wider) == []
     longer = replace(SMALL, training=TrainingSettings(max_epochs=7), model=ModelSettings(width=4, image_size=32))
     changed = plan(longer, discs(30))
-    assert planning.changed_settings(planned, changed) == ["width 2 -> 4", "max_epochs 200 -> 7"]
+    assert changed_settings(planned, changed) == ["width 2 -> 4", "max_epochs 200 -> 7"]
 
 
 def test_a_containers_limits_are_those_of_its_control_group(tmp_path: Path) -> None:
@@ -264,8 +265,8 @@ def test_kept_views_change_the_trials_of_strategies_with_frozen_first_units_alon
     assert others == {"block 9"}
     assert {two.crops_kept for two in later if two.strategy == "block 9"} == {8}
     planned = pd.DataFrame([asdict(trial) for trial in now])
-    assert planning.changed_settings(planned, later) == ["crops_kept of block 9: 0 -> 8"]
-    assert not planning.changed_settings(planned, now)
+    assert changed_settings(planned, later) == ["crops_kept of block 9: 0 -> 8"]
+    assert not changed_settings(planned, now)
     plain = replace(kept, training=TrainingSettings(crops_kept=8, augmentation=None))
     assert {trial.crops_kept for trial in everything(plain, discs(30))} == {0}
 
@@ -274,7 +275,7 @@ def test_start_weights_that_are_others_under_the_same_name_are_refused() -> None
     study = replace(SMALL, strategies=("contracting",), fractions=(80.0,))
     planned = pd.DataFrame([{"id": one.id, **asdict(one)} for one in everything(study, discs(30))])
     starts = {"natural-like images": planning.StartFacts(sha256="x" * 64)}
-    changed = planning.changed_settings(planned, planning.plan(study, discs(30), starts, SHARE))
+    changed = changed_settings(planned, planning.plan(study, discs(30), starts, SHARE))
     assert changed == ["start_weights of natural-like images: wwwwwwwwwwww -> xxxxxxxxxxxx"]
 
 
@@ -288,7 +289,7 @@ def test_new_folds_for_every_experiment_give_each_strategy_and_fraction_folds_of
     assert {trial.split_seed for trial in trials if trial.strategy == "block 9" and trial.fraction == 80.0} == {
         seeds["block 9", 80.0]
     }
-    assert planning.changed_settings(pd.DataFrame([asdict(trial) for trial in trials]), trials) == []
+    assert changed_settings(pd.DataFrame([asdict(trial) for trial in trials]), trials) == []
 
 
 def test_a_random_search_draws_the_same_rates_for_all_and_tries_the_named_ones_first() -> None:

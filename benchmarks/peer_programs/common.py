@@ -25,6 +25,7 @@ class Trial:
 
     strategy: str
     units: list[str]
+    fold: int
     seed: int
     training: list[list[str]]
     validation: list[list[str]]
@@ -77,7 +78,10 @@ def run(train: Callable[[Work, Trial], float]) -> None:
         np.random.seed(trial.seed)  # noqa: NPY002 - the peers' transforms draw from it
         begun = time.perf_counter()
         score = train(work, trial)
-        done.append({"strategy": trial.strategy, "dice": score, "seconds": time.perf_counter() - begun})
+        seconds = time.perf_counter() - begun
+        done.append(
+            {"strategy": trial.strategy, "fold": trial.fold, "seed": trial.seed, "dice": score, "seconds": seconds}
+        )
     tell(done)
 
 

@@ -1,7 +1,6 @@
 """The plain training under Ray Tune as its guide writes it: a function, a grid, defaults for everything else."""
 
 import tempfile
-import time
 from dataclasses import asdict
 from typing import Any
 
@@ -15,17 +14,17 @@ def trainable(config: dict[str, Any]) -> None:
     """One trial of the grid."""
     from ray import tune
 
-    torch.manual_seed(config["trial"]["seed"])
-    begun = time.perf_counter()
-    score = plain.train(Work([], config["epochs"], config["weights"]), Trial(**config["trial"]))
-    tune.report({"dice": score, "own_seconds": time.perf_counter() - begun, "strategy": config["trial"]["strategy"]})
+    trial = Trial(**config["trial"])
+    torch.manual_seed(trial.seed)
+    score = plain.train(Work([], config["epochs"], config["weights"]), trial)
+    tune.report({"strategy": trial.strategy, "fold": trial.fold, "seed": trial.seed, "dice": score})
 
 
 def main() -> None:
-    """All trials, with Ray's start and end."""
+    """All trials as one grid."""
     from ray import tune
 
-    work, begun = read(), time.perf_counter()
+    work = read()
     with tempfile.TemporaryDirectory() as folder:
         space = {
             "trial": tune.grid_search([asdict(trial) for trial in work.trials]),
@@ -33,10 +32,9 @@ def main() -> None:
             "weights": work.weights,
         }
         results = tune.Tuner(trainable, param_space=space, run_config=tune.RunConfig(storage_path=folder)).fit()
-        seconds = (time.perf_counter() - begun) / len(work.trials)
-        tell(
-            [{"strategy": one.metrics["strategy"], "dice": one.metrics["dice"], "seconds": seconds} for one in results]
-        )
+        if results.errors:
+            raise results.errors[0]
+        tell([{name: one.metrics[name] for name in ("strategy", "fold", "seed", "dice")} for one in results])
 
 
 if __name__ == "__main__":

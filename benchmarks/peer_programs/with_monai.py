@@ -24,7 +24,7 @@ SAME = [
     Resized(KEYS, (SIZE, SIZE), mode=("bilinear", "nearest")),
 ]
 RANDOM = [
-    RandFlipd(KEYS, prob=0.5, spatial_axis=0),
+    RandFlipd(KEYS, prob=0.5, spatial_axis=0),  # MONAI reads pictures with the width first
     RandAffined(
         KEYS, prob=1.0, translate_range=(SHIFT * SIZE, SHIFT * SIZE), scale_range=(ZOOM, ZOOM),
         mode=("bilinear", "nearest"), padding_mode="border",
@@ -40,8 +40,8 @@ def train(work: Work, trial: Trial) -> float:
         )
         for files, steps in ((trial.training, SAME + RANDOM), (trial.validation, SAME), (trial.test, SAME))
     ]
-    loader = DataLoader(parts[0], BATCH, shuffle=True, drop_last=True)
-    validation, test = (DataLoader(part, BATCH) for part in parts[1:])
+    loader = DataLoader(parts[0], batch_size=BATCH, shuffle=True, drop_last=True)
+    validation, test = (DataLoader(part, batch_size=BATCH) for part in parts[1:])
     network = network_of(work)
     optimiser = torch.optim.Adam(freeze(network, trial.units), lr=RATE)
     measure = DiceMetric(include_background=True)

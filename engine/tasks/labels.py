@@ -22,6 +22,8 @@ from engine.trial import TestImage, Trial, stream_seed
 
 TOGETHER_PIXELS = 64 * 128 * 128
 """Pixels that are seen at once without a gradient."""
+TOGETHER_KEPT = 512
+"""Images of which kept frozen layers' answers are seen at once: large layers are read, and converted, each time."""
 PARTS = {"training": 0, "validation": 1, "test": 2}
 """How an embedding's `part` says which set of the fold an image is in."""
 
@@ -187,8 +189,9 @@ class Classification:
         self._network.eval()
         logits, features = [], []
         with torch.inference_mode(), self._autocast():
-            for first in range(0, len(places), self._together()):
-                now = places[first : first + self._together()]
+            together = self._together() if self._cut is None else TOGETHER_KEPT
+            for first in range(0, len(places), together):
+                now = places[first : first + together]
                 if self._cut is not None:
                     self._keep_centres(now)
                     hidden = torch.stack([self._centres[place] for place in now])
@@ -202,10 +205,10 @@ class Classification:
 
     def _keep_centres(self, places: Sequence[int]) -> None:
         missing = [place for place in places if place not in self._centres]
-        if missing and self._cut is not None:
-            views = self._centre(self._less_mean(self._images[missing][:, None].float().div_(255)))
-            hidden = self._network.hidden_before(views, self._cut)
-            self._centres.update(zip(missing, hidden, strict=True))
+        for first in range(0, len(missing), self._together()):
+            now = missing[first : first + self._together()]
+            views = self._centre(self._less_mean(self._images[now][:, None].float().div_(255)))
+            self._centres.update(zip(now, self._network.hidden_before(views, cast(str, self._cut)), strict=True))
 
     def _made_once(self, random: np.random.Generator) -> Tensor:
         """[view, training image, ...]: what the frozen units make of random views of every training image."""
