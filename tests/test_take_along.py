@@ -63,5 +63,5 @@ def test_what_cannot_be_made_is_one_line(
         zipped_model(STUDY, "f" * 64, "safetensors", trained.store.files.root, tmp_path)
     assert "Traceback" not in str(error.value)
     monkeypatch.setattr(models, "MODEL_SECONDS", 0.01)
-    with pytest.raises(WhichLayersError, match="the machine is busy, try again later"):
+    with pytest.raises(WhichLayersError, match=r"the file took more than .* the machine is busy"):
         zipped_model(STUDY, "best", "safetensors", trained.store.files.root, tmp_path)

@@ -1,14 +1,12 @@
 """A trained network as a file to take along, made by `whichlayers model` in a process of its own."""
 
 import io
-import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
-from dashboard.launch.runs import own_environment
-from engine.errors import WhichLayersError
+from dashboard.launch.runs import said
 
 KINDS = {"safetensors": ".safetensors", "ONNX": ".onnx", "torch.export": ".pt2"}
 """What a network can be taken along as, and how its file's name ends."""
@@ -30,16 +28,7 @@ def zipped_model(study: str, trial: str, kind: str, store: str, cache: Path) -> 
         file = Path(name) / model_name(study, trial, kind)
         command = [sys.executable, "-m", "whichlayers", "model", study, trial, "--out", str(file)]
         command += ["--store", store, "--cache", str(cache)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, env=own_environment(), timeout=MODEL_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise WhichLayersError(
-                f"no file after {MODEL_SECONDS / 60:g} minutes; the machine is busy, try again later"
-            ) from error
-        if done.returncode != 0:
-            raise WhichLayersError(done.stderr.strip().splitlines() or ["whichlayers model gave no file"])
+        said(command, "the file", MODEL_SECONDS)
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
             for part in sorted(Path(name).iterdir()):

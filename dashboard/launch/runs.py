@@ -97,7 +97,7 @@ def launch(text: str, store: str, cache: Path, *, known: Collection[str] = ()) -
             stdout=said,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=own_environment(),
+            env=_environment(),
         )
     # Waited for somewhere, or an ended run would stay in the table of processes as long as the dashboard lives.
     threading.Thread(target=process.wait, name=f"run of {study.name}", daemon=True).start()
@@ -130,19 +130,25 @@ def ranked(text: str, store: str, cache: Path) -> dict[str, Any]:
 def _answer(arguments: Sequence[str], file: Path, what: str) -> dict[str, Any]:
     """What a command of ours prints as JSON; takes its study file away."""
     try:
+        found: dict[str, Any] = json.loads(said(arguments, what, ESTIMATE_SECONDS))
+    finally:
+        file.unlink(missing_ok=True)
+    return found
+
+
+def said(arguments: Sequence[str], what: str, seconds: float) -> str:
+    """What a command of ours prints, within so many seconds. Raises WhichLayersError with the command's own lines."""
+    try:
         done = subprocess.run(
-            arguments, capture_output=True, text=True, env=own_environment(), timeout=ESTIMATE_SECONDS, check=False
+            arguments, capture_output=True, text=True, env=_environment(), timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise WhichLayersError(
-            f"{what} took more than {ESTIMATE_SECONDS / 60:g} minutes; the machine is busy, launch without it"
+            f"{what} took more than {seconds / 60:g} minutes; the machine is busy, go on without it or try again later"
         ) from error
-    finally:
-        file.unlink(missing_ok=True)
     if done.returncode != 0:
         raise WhichLayersError(done.stderr.strip().splitlines() or [f"no answer from {what}"])
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return done.stdout
 
 
 def last_lines(log: Path, most: int = 40) -> str:
@@ -162,5 +168,5 @@ def latest_log(study: str, cache: Path) -> Path | None:
     return logs[-1] if logs else None
 
 
-def own_environment() -> dict[str, str]:
+def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("STREAMLIT_")}
