@@ -74,7 +74,7 @@ def test_three_networks_stand_in_circles_with_a_count_in_every_region_and_publis
     assert ours["part"].sum() == pytest.approx(100)
     assert list(theirs["frames"]) == ["799", *[MISSING] * 6, "123"]
     nobody = int(ours["frames"].iloc[-1])
-    assert f"Right for nobody · {nobody} frames" in texts(test)
+    assert f"Right for nobody · {nobody} frame{'s' * (nobody != 1)}" in texts(test)
     assert "112 frames that all 3 readers answered." in texts(test)
     assert "% of the circles' area lies in a region" in texts(test)
 

@@ -46,6 +46,13 @@ def quiet(page: sync_api.Page) -> None:
     page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for()
 
 
+def launch(page: sync_api.Page) -> None:
+    """Presses Launch once the page stands still and has one such button: a press while it is drawn anew may be lost."""
+    quiet(page)
+    expect(page.get_by_role("button", name="Launch", exact=True)).to_have_count(1)
+    button(page, "Launch").click()
+
+
 def write(page: sync_api.Page, text: str) -> None:
     """Puts `text` into the page's study file."""
     button(page, "Launch").wait_for()
@@ -68,7 +75,7 @@ def test_a_study_is_launched_stopped_gone_on_with_and_extended(page: sync_api.Pa
     write(page, FILE)
     page.get_by_text("'launched': no mistake in the file.").wait_for()
     expect(page.locator("input[aria-label='Patience (epochs)'][value='20']")).to_have_count(1)
-    button(page, "Launch").click()
+    launch(page)
 
     page.get_by_role("heading", name="Running", exact=True).wait_for(timeout=LIMIT)
     stop, again = button(page, "Stop the study"), button(page, "Go on")
@@ -88,7 +95,7 @@ def test_a_study_is_launched_stopped_gone_on_with_and_extended(page: sync_api.Pa
     write(page, FILE.replace("[contracting", "[block 1, contracting"))
     page.get_by_role("button", name="Count trials and estimate the time").click()
     expect(page.get_by_test_id("stMetricValue").first).to_have_text("5", timeout=LIMIT)
-    button(page, "Launch").click()
+    launch(page)
     expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(["completed (20)"], timeout=2 * LIMIT)
     assert states(store) == ["completed"] * 20
 
