@@ -66,7 +66,7 @@ STYLE = """<style>
 .st-key-table2 > * {min-width: var(--table-width, 0)}
 [data-testid="stSidebar"] {min-width: 220px; max-width: 230px}
 [data-testid="stIFrame"], iframe {border: 0}
-.st-key-live iframe {height: calc(100vh - 7rem)}
+.st-key-live [data-testid="stElementContainer"], .st-key-live iframe {height: calc(100vh - 7rem) !important}
 [data-testid="stElementContainer"] {opacity: 1 !important}  /* parts that renew themselves do not fade */
 [data-testid="stButtonGroup"] button {min-height: 2.5rem}  /* as tall as the boxes beside them */
 [data-testid="stImage"] img {border-radius: 6px}

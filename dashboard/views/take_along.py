@@ -20,7 +20,9 @@ def section(study: str) -> None:
     with st.expander("Take a trained network along", icon=":material/deployed_code:"):
         labels = {trial: label for label, trial in trials}
         first, second, third = st.columns([5, 3, 2], vertical_alignment="bottom")
-        trial = first.selectbox("Trial, best on validation images first", list(labels), format_func=labels.__getitem__)
+        trial = first.selectbox(
+            "Trained trial: most images first, then best validation", list(labels), format_func=labels.__getitem__
+        )
         kind = second.segmented_control("As", list(KINDS), default="safetensors", required=True)
         asked = (study, trial, kind)
         if third.button("Make the file", width="stretch"):
