@@ -57,7 +57,7 @@ async def stream(websocket: WebSocket, worker: InferenceWorker) -> None:
     finally:
         listening.cancel()
         if websocket.application_state != WebSocketState.DISCONNECTED:
-            with suppress(RuntimeError):
+            with suppress(RuntimeError, WebSocketDisconnect):
                 await websocket.close()
 
 
