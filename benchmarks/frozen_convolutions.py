@@ -49,7 +49,7 @@ STRATEGY = "FC6-8"
 CONNECTED = ("fc6", "fc7", "fc8")
 EVALUATED = 240
 """Kept maps of an evaluation that is timed."""
-EVALUATION = "evaluation of a kept map, in the engine's batches"
+EVALUATION = "evaluation of a kept map, as many at once as whole images"
 AT_ONCE = f"evaluation of a kept map, {EVALUATED} at once"
 Call = Callable[[], object]
 
@@ -227,7 +227,7 @@ def print_parts(name: str, rounds: int, threads: int) -> None:
         "every view anew": (fast, half, EVALUATION, True),
         kept: (fast, half, EVALUATION, False),
         f"{kept}, large layers": (fast, large, EVALUATION, False),
-        f"{kept}, large layers, evaluation of {EVALUATED} at once": (fast, large, AT_ONCE, False),
+        f"as the engine: {kept}, large layers, evaluation of many at once": (fast, large, AT_ONCE, False),
     }
     print(f"\n| extrapolated, minutes (asked for: {GOALS[name]}) | views | centres | steps | evaluation | all |"
           " all, by processor seconds |\n|---|---:|---:|---:|---:|---:|---:|")  # fmt: skip

@@ -5,7 +5,8 @@
 Where a U-Net's first units are frozen, `training.crops_kept: K` computes what they make of K random views per image
 once. The same trials (strategies x folds, few images) are trained by `engine.training.run_trial` with K views
 kept and with new views in every step, one after the other in turns, with the same start weights, batches and rules:
-width 16, 128 x 128, 27 batches of 2 per epoch, patience 8, 60 epochs at most. Differences are paired over test images.
+width 16, 128 x 128, 27 batches of 2 per epoch, patience 8, 60 epochs at most. Differences are paired over test
+images, which their standard error takes as independent.
 """
 
 import argparse
@@ -15,14 +16,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from benchmarks.overhead import processor
+from benchmarks.machine import command_line, machine_line
 from engine import config
 from engine.preparation import prepare
 from engine.pretraining import load_start_weights
@@ -96,6 +96,8 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="+", default=["block 9", "expanding"])
     parser.add_argument("--cache", type=Path, default=ROOT / ".whichlayers-cache", help="start weights are kept there")
     options = parser.parse_args()
+    load = os.getloadavg()
+    print(f"{command_line('benchmarks.kept_views')}\n")
     columns = ["Dice, new views", f"Dice, {options.views} kept", "difference ± standard error", "epochs"]
     columns += ["s per epoch", "x", "s per training"]
     for folder in options.data:
@@ -107,8 +109,7 @@ def main() -> None:
         for strategy, those in table.groupby("strategy", sort=False)["place"]:
             print(f"| {row(str(strategy), [pairs[place] for place in those])} |", flush=True)
         print()
-    load = ", ".join(f"{part:.1f}" for part in os.getloadavg())
-    print(f"{processor()}, {os.cpu_count()} cores; load over 1, 5, 15 minutes: {load}; {date.today()}")
+    print(machine_line(load))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ the same trials beside ours. The large study's trials wait 0 s. The line below t
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -19,9 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import date
 from pathlib import Path
 from typing import Any
+
+from benchmarks.machine import machine_line
 
 AT_ONCE = 2
 WORK_SECONDS = 0.1
@@ -133,8 +132,7 @@ def main() -> None:
     for part, trials, seconds in rows:
         if trials:
             print(f"| {_row(part, trials, seconds)} |", flush=True)
-    load = ", ".join(f"{part:.1f}" for part in os.getloadavg())
-    print(f"\n{processor()}, {os.cpu_count()} cores; load over 1, 5, 15 minutes: {load}; {date.today()}")
+    print(f"\n{machine_line()}")
 
 
 def _row(part: str, trials: int, seconds: float) -> str:
@@ -148,14 +146,6 @@ def _row(part: str, trials: int, seconds: float) -> str:
     name = "Ray Tune's defaults" if part == "defaults" else "whichlayers"
     start = f"{at['planned']:.1f} | {at['first']:.1f} | {at['processor']:.1f}"
     return f"{name}, {seconds:g} s each | {trials:,} | {start} | {beyond:.3f} | {processor:.3f} | {at['memory']:.0f}"
-
-
-def processor() -> str:
-    try:
-        told = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    except OSError:
-        told = []
-    return told[0].split(":", 1)[1].strip() if told else platform.processor()
 
 
 def _arguments() -> argparse.Namespace:

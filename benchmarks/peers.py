@@ -33,7 +33,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.machine import command_line, machine_line, versions
-from benchmarks.peer_programs.common import BATCH, RATE, SHIFT, SIZE, WIDTH, ZOOM, Trial
+from benchmarks.peer_programs.work import BATCH, RATE, SHIFT, SIZE, WIDTH, ZOOM, Trial
 from engine import config
 from engine.preparation import prepare
 from engine.store import Store

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 from torch.optim.sgd import sgd
 
@@ -147,9 +146,9 @@ class _Recorded(torch.autograd.Function):
     """A fully connected layer whose weights' gradient is never made."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, inputs: Tensor, weight: Tensor, bias: Tensor, layer: _Layer) -> Tensor:
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, layer: _Layer) -> Tensor:
         ctx.save_for_backward(inputs, weight)
-        ctx.layer = layer  # type: ignore[attr-defined]
+        ctx.layer = layer
         return functional.linear(inputs, weight, bias)
 
     @staticmethod

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import pytest
 import torch
@@ -37,8 +38,8 @@ def work(made: Trial) -> tuple[Segmentation, UNet]:
     """The trial's images and a network of its size."""
     data = discs()
     torch.manual_seed(0)
-    network = UNet(made.width).to(memory_format=torch.channels_last)
-    return Segmentation(made, network, data, split_of(made, data), torch.device("cpu")), network  # type: ignore[arg-type]
+    network: Any = UNet(made.width).to(memory_format=torch.channels_last)
+    return Segmentation(made, network, data, split_of(made, data), torch.device("cpu")), network
 
 
 @pytest.mark.parametrize("stage", UNET_STAGES)

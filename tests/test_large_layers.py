@@ -1,6 +1,7 @@
 """Large fully connected layers learn as by SGD, though no gradient of their weights is ever made."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -134,7 +135,9 @@ def test_afterwards_the_layers_are_as_they_were() -> None:
         lambda network: torch.optim.SGD(network[5].parameters(), lr=0.1),
     ],
 )
-def test_what_is_no_plain_sgd_or_not_large_is_left_alone(optimiser) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_no_plain_sgd_or_not_large_is_left_alone(
+    optimiser: Callable[[nn.Module], torch.optim.Optimizer | None],
+) -> None:
     network = chain()
     found = optimiser(network)
     before = [len(group["params"]) for group in found.param_groups] if found else []

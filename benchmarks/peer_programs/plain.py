@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from benchmarks.peer_programs.common import BATCH, RATE, SHIFT, SIZE, ZOOM, Trial, Work, dice, freeze, network_of, run
+from benchmarks.peer_programs.work import BATCH, RATE, SHIFT, SIZE, ZOOM, Trial, Work, dice, freeze, network_of, run
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 SAME = [v2.Resize((SIZE, SIZE)), v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True)]

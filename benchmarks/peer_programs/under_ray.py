@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from benchmarks.peer_programs import plain
-from benchmarks.peer_programs.common import Trial, Work, read, tell
+from benchmarks.peer_programs.work import Trial, Work, read, tell
 
 
 def trainable(config: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from benchmarks.peer_programs.common import BATCH, RATE, Trial, Work, dice, network_of, run
 from benchmarks.peer_programs.plain import RANDOM, SAME, Images
+from benchmarks.peer_programs.work import BATCH, RATE, Trial, Work, dice, network_of, run
 
 
 class Segmenter(lightning.LightningModule):

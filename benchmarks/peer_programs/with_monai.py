@@ -14,7 +14,7 @@ from monai.transforms import (
 )
 from torch.nn import functional
 
-from benchmarks.peer_programs.common import BATCH, RATE, SHIFT, SIZE, ZOOM, Trial, Work, dice, freeze, network_of, run
+from benchmarks.peer_programs.work import BATCH, RATE, SHIFT, SIZE, ZOOM, Trial, Work, dice, freeze, network_of, run
 
 KEYS = ("image", "mask")
 SAME = [
