@@ -20,8 +20,6 @@ from engine.splits import batches_per_epoch, full_pool_percent, table1
 from engine.study_settings import Study, start_name
 from engine.trial import AS_PRETRAINED, Task, Trial
 
-CLASS_VIEWS = 8
-"""Random views per image whose frozen layers are kept where classes are told apart and a study file names no number."""
 ENCODER = "encoder of the smp U-Net"
 """Name of the start weights of the encoder of the `smp U-Net` strategies."""
 Rates = Callable[[Trial], Sequence[float]]
@@ -190,9 +188,9 @@ def crops_kept(study: Study, strategy: Strategy) -> int:
     """
     views = study.training.crops_kept
     if task(study) == "classification":
-        return CLASS_VIEWS if views is None else views
+        return views
     frozen = strategy.network == "study" and first_learning_stage(strategy.units) not in (None, UNET_UNITS[0])
-    return views or 0 if frozen and study.model.name == "unet" and study.training.augmentation else 0
+    return views if frozen and study.model.name == "unet" and study.training.augmentation else 0
 
 
 def _geometry(dataset: Dataset) -> str:

@@ -217,10 +217,10 @@ class TrainingSettings:
     crop: int | None = None
     """Side of the part of the image that the network sees, in pixels: drawn at random in training, the centre in tests;
     `null` shows whole images."""
-    crops_kept: int | None = None
+    crops_kept: int = 0
     """Random views (crop, shift, zoom, flip) per image whose frozen layers are computed once and kept, each with its
-    own dropout; 0 computes them anew in every step. `null` keeps 8 where classes are told apart, 0 where structures
-    are outlined (U-Net)."""
+    own dropout; 0 computes them anew in every step. Where classes are told apart a file that names none
+    keeps 8."""
     subtract_mean: bool = False
     """Subtract the training images' mean image (Cheng and Malhi 2017)."""
     statistics: Literal["hold", "update"] = "hold"

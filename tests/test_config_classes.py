@@ -71,3 +71,12 @@ split: {validation: 0}
     assert study.data.crop == {"Philips": 600, "Toshiba, old": 372}
     assert study.training.unit_rates == {"fc8": 10.0}
     assert config.loads(config.dump(study)) == study
+
+
+def test_kept_views_are_eight_where_classes_are_told_apart_and_none_for_outlines() -> None:
+    classes = "name: x\nmodel: {name: caffenet}\n"
+    assert config.loads(classes).training.crops_kept == 8
+    assert config.loads(f"{classes}training: {{crops_kept: 0}}").training.crops_kept == 0
+    assert config.loads("name: x").training.crops_kept == 0
+    with pytest.raises(StudyFileError, match="crops_kept' is 'off'; expected a whole number"):
+        config.loads("name: x\ntraining: {crops_kept: off}")

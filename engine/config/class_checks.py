@@ -9,6 +9,8 @@ from engine.config.mistakes import Mistake, at_least, between, unused
 from engine.config.reading import Key
 from engine.study_settings import StartSettings, Study
 
+CLASS_VIEWS = 8
+"""Random views per image whose frozen layers are kept where classes are told apart and a file names no number."""
 CLASS_STARTS = ("formula-driven images", "cardiac phantoms", "abdominal phantoms", "folder", "file", "library")
 """Start weights of classifiers."""
 MASK_STARTS = ("natural-like images", "simulated ultrasound", "folder", "file")
@@ -30,7 +32,9 @@ def fill_defaults(tree: dict[str, Any]) -> None:
         tree.setdefault("folds", {}).setdefault("of", 1)
     # The paper's crop belongs to the paper's size.
     crop = default_crop(name) if model["image_size"] == default_image_size(name) else 0
-    tree.setdefault("training", {}).setdefault("crop", crop or None)
+    training = tree.setdefault("training", {})
+    training.setdefault("crop", crop or None)
+    training.setdefault("crops_kept", CLASS_VIEWS)
     for start in tree.setdefault("start_weights", [{}]):
         for key, value in (("kind", "formula-driven images"), ("batch_size", 32), ("batches", 2000)):
             start.setdefault(key, value)
@@ -99,8 +103,7 @@ def training_checks(study: Study) -> Iterator[Mistake]:
         )
     yield from between(("training", "momentum"), training.momentum, 0, 0.999)
     yield from between(("training", "weight_decay"), training.weight_decay, 0, 1)
-    if training.crops_kept is not None:
-        yield from between(("training", "crops_kept"), training.crops_kept, 0, 64)
+    yield from between(("training", "crops_kept"), training.crops_kept, 0, 64)
     if training.crop is not None:
         yield from between(("training", "crop"), training.crop, 16, study.model.image_size)
     units = UNITS.get(study.model.name, tuple(study.model.units))
