@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import psutil
@@ -98,7 +98,8 @@ def test_a_run_with_crashed_trials_ends_with_exit_code_one(
         begun(tmp_path / "results", both())
         return {"trials": 4, "closed": 4 - failed, "failed": failed}
 
-    monkeypatch.setattr("engine.search.run_at", search)
+    monkeypatch.setattr("engine.search.afar.run_at", search)
+    monkeypatch.setattr("engine.search.early.early_ray", lambda *_: nullcontext())
     (tmp_path / "s.yaml").write_text(MADE)
     places = ["--store", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")]
     said = CliRunner().invoke(cli.app, ["run", str(tmp_path / "s.yaml"), *places])

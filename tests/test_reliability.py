@@ -13,7 +13,7 @@ from benchmarks import kills
 from engine.errors import StoreError
 from engine.progress import Progress
 from engine.search.daemons import Daemons
-from engine.search.own_ray import RayError
+from engine.search.starting import RayError
 from engine.search.storing import keep, keep_best_fold
 from engine.store import Lease, Store
 from engine.trial import Attempt

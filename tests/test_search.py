@@ -16,11 +16,13 @@ import pytest
 from PIL import Image
 from safetensors.torch import save
 
-from engine import config, search
+from engine import config
 from engine.errors import DataError, StoreError, WeightsError
 from engine.hardware import share, this_machine
+from engine.preparation import prepare
 from engine.pretraining import load_start_weights
 from engine.progress import Progress
+from engine.search import running
 from engine.search.endings import trial_of
 from engine.search.following import Follower
 from engine.search.own_ray import own_ray
@@ -78,7 +80,7 @@ training: {max_epochs: 30, batches_per_epoch: 10, patience: 30}
 def shared_ray() -> Iterator[None]:
     """One Ray for all runs of this file that are no processes of their own."""
     portion = share(this_machine(), ResourceSettings(gpu=0.0), STUDY.model)
-    with own_ray(portion, portion.at_once):
+    with own_ray(portion.cpu * portion.at_once):
         yield
 
 
@@ -93,7 +95,7 @@ def test_a_study_runs_once_and_extends_by_what_is_missing(
 ) -> None:
     store, told = Store.at(tmp_path), list[dict[str, Any]]()
     monkeypatch.chdir(cache.parent)  # workers have other working directories: a relative cache must still be found
-    counts = search.run(STUDY, store, Path(cache.name), lambda progress: told.append(dict(progress)))
+    counts = running.run(STUDY, store, Path(cache.name), lambda progress: told.append(dict(progress)))
     assert counts == {
         "trials": 6,
         "closed": 6,
@@ -111,7 +113,7 @@ def test_a_study_runs_once_and_extends_by_what_is_missing(
     assert store.start_weights("small", store.facts("small")["start_weights"][0]["sha256"]).is_file()
 
     told.clear()
-    assert search.run(STUDY, store, cache, lambda progress: told.append(dict(progress)))["closed"] == 6
+    assert running.run(STUDY, store, cache, lambda progress: told.append(dict(progress)))["closed"] == 6
     assert not any(row["running"] for row in told)
     assert len(store.attempts("small")) == 6
 
@@ -125,7 +127,7 @@ def test_a_study_runs_once_and_extends_by_what_is_missing(
         training=replace(STUDY.training, max_epochs=2),
     )
     every = 3 * 2 * 2 * 3 * 2 + 3
-    assert search.run(wider, store, cache)["closed"] == every
+    assert running.run(wider, store, cache)["closed"] == every
     after = store.attempts("small")
     assert len(after) == every  # nothing ran twice
     assert set(first["id"]) < set(after["id"])
@@ -139,14 +141,14 @@ def test_a_trial_that_crashes_is_stored_with_its_traceback_tried_again_and_does_
 ) -> None:
     store = Store.at(tmp_path)
     study = replace(STUDY, name="s", strategies=("block 9", "from scratch"))
-    ready = search.prepare(study, store, cache, lambda *_: None)
+    ready = prepare(study, store, cache, lambda *_: None)
     trials = [trial for trial in ready.trials if trial.fraction]
     progress = Progress(listen=lambda _: None)
     progress.begin(trials, set())
     work = {"root": str(tmp_path), "study": "s", "cache": str(cache), "held_out": {}}
     follower = Follower(store, "s", progress, 2, 2)
     follower.open(trials, {})
-    with own_ray(ready.portion, 2) as folder:  # the store does not hold the start weights
+    with own_ray(2 * ready.portion.cpu) as folder:  # the store does not hold the start weights
         tune_trials(trials, work, ready.portion, study, follower, folder)
     attempts = store.attempts("s")
     crashed = attempts[attempts["strategy"] == "block 9"]
@@ -159,7 +161,7 @@ def test_a_trial_that_crashes_is_stored_with_its_traceback_tried_again_and_does_
 
 def test_a_name_that_holds_results_under_other_settings_is_refused_and_they_stay(tmp_path: Path, cache: Path) -> None:
     store = Store.at(tmp_path)
-    ready = search.prepare(STUDY, store, cache, lambda *_: None)
+    ready = prepare(STUDY, store, cache, lambda *_: None)
     trials = ready.trials
     store.write_plan("small", trials, ready.facts)
     store.append("small", attempt(trials[0]))
@@ -167,10 +169,10 @@ def test_a_name_that_holds_results_under_other_settings_is_refused_and_they_stay
     store.write_progress("small", {"state": "finished", "trials": 4, "closed": 4})
     changed = replace(STUDY, training=TrainingSettings(max_epochs=3, batches_per_epoch=2))
     with pytest.raises(StoreError, match=r"other settings \(max_epochs 2 -> 3\).*--name"):
-        search.run(changed, store, cache)
+        running.run(changed, store, cache)
     other = replace(STUDY, data=DataSettings(kind="simulated", images=15, seed=1))
     with pytest.raises(StoreError, match=r"other settings \(data .* -> .*\)"):
-        search.run(other, store, cache)
+        running.run(other, store, cache)
     assert list(store.attempts("small")["id"]) == [trials[0].id]
     assert list(store.plan("small")["id"]) == [trial.id for trial in trials]
     assert store.study_text("small") == "name: small"
@@ -179,7 +181,7 @@ def test_a_name_that_holds_results_under_other_settings_is_refused_and_they_stay
 
 def test_start_weights_of_earlier_trials_come_before_newly_made_ones(tmp_path: Path, cache: Path) -> None:
     store = Store.at(tmp_path / "results")
-    ready = search.prepare(STUDY, store, cache, lambda *_: None)
+    ready = prepare(STUDY, store, cache, lambda *_: None)
     (first,) = ready.starts.values()
     store.write_plan("small", ready.trials, ready.facts)
     tensors = {name: tensor + 1 for name, tensor in load_start_weights(first.path).items()}
@@ -187,13 +189,13 @@ def test_start_weights_of_earlier_trials_come_before_newly_made_ones(tmp_path: P
     store.write_start_weights("small", other, save(tensors))
     told = {**ready.facts, "start_weights": [{**ready.facts["start_weights"][0], "sha256": other}]}
     store.write_plan("small", ready.trials, told)
-    again = search.prepare(STUDY, store, tmp_path / "another cache", lambda *_: None)
+    again = prepare(STUDY, store, tmp_path / "another cache", lambda *_: None)
     assert [weights.sha256 for weights in again.starts.values()] == [other]
     assert {trial.start_weights for trial in again.trials} == {other}
 
 
 def test_start_weights_in_the_store_are_held_to_their_hash(tmp_path: Path, cache: Path) -> None:
-    (made,) = search.prepare(STUDY, Store.at(tmp_path), cache, lambda *_: None).starts.values()
+    (made,) = prepare(STUDY, Store.at(tmp_path), cache, lambda *_: None).starts.values()
     start_tensors(str(made.path), made.sha256)
     with pytest.raises(WeightsError, match="not the start weights"):
         start_tensors(str(made.path), "0" * 64)
@@ -212,7 +214,7 @@ def test_pre_training_on_the_studys_own_images_is_refused(tmp_path: Path, cache:
         start_weights=(StartSettings(kind="folder", folder=str(tmp_path), batches=2),),
     )
     with pytest.raises(DataError, match="holds 12 images of"):
-        search.run(own, Store.at(tmp_path / "results"), cache)
+        running.run(own, Store.at(tmp_path / "results"), cache)
     assert Store.at(tmp_path / "results").studies() == []
 
 
@@ -224,7 +226,7 @@ def test_a_search_of_rates_asks_for_the_next_one_where_the_last_is_known(tmp_pat
         rate_search=RateSearch(draws=3, search="optuna", low=1e-5, high=1e-3),
     )
     store, told = Store.at(tmp_path), list[dict[str, Any]]()
-    counts = search.run(study, store, cache, lambda progress: told.append(dict(progress)))
+    counts = running.run(study, store, cache, lambda progress: told.append(dict(progress)))
     assert counts == {"trials": 8, "closed": 8, "failed": 0, "cancelled": 0, "stopped_early": 0}
     assert {row["trials"] for row in told if row["state"] == "running"} == {8}
     plan = store.plan("rates")
@@ -232,12 +234,20 @@ def test_a_search_of_rates_asks_for_the_next_one_where_the_last_is_known(tmp_pat
     assert by_fold.nunique().tolist() == [3, 3]
     assert by_fold.first().tolist() == [1e-4, 1e-4]
     # The same results ask for the same rates again: nothing is left to run.
-    assert search.run(study, store, cache)["closed"] == 8
+    assert running.run(study, store, cache)["closed"] == 8
     assert len(store.attempts("rates")) == 8
 
 
-def test_a_disk_that_is_full_for_a_while_costs_a_run_nothing(tmp_path: Path, cache: Path) -> None:
-    fillers, told = list[Path](), list[str]()
+def test_a_disk_that_is_full_for_a_while_costs_a_run_nothing(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fillers, told, gathered = list[Path](), list[str](), list[str]()
+
+    def no_room(store: Store, study: str) -> int:
+        gathered.append(study)
+        raise StoreError("no room for a segment")
+
+    monkeypatch.setattr(Store, "compact", no_room)
 
     def listen(progress: Mapping[str, Any]) -> None:
         if progress["running"] and not fillers:
@@ -248,8 +258,9 @@ def test_a_disk_that_is_full_for_a_while_costs_a_run_nothing(tmp_path: Path, cac
 
     with small_disk(tmp_path / "disk", 16 * 2**20) as disk:
         store = Store.at(disk / "results")
-        counts = search.run(replace(STUDY, name="full"), store, cache, listen)
+        counts = running.run(replace(STUDY, name="full"), store, cache, listen)
         assert (counts["closed"], counts["failed"]) == (6, 0)
+        assert (gathered, store.progress("full")["state"]) == (["full"], "finished")
         assert len(told) == 1
         assert "No space left on device" in told[0]
         attempts = store.attempts("full")
@@ -351,7 +362,7 @@ def test_kill_9_of_a_worker_a_daemon_and_the_driver_loses_nothing(
     assert set(completed["id"]) <= set(store.plan("small")["id"])
     undisturbed = Store.at(tmp_path / "undisturbed")
     few = FoldSettings(of=5, run=(0, 1))
-    search.run(replace(config.load(tmp_path / "small.yaml"), folds=few), undisturbed, cache)
+    running.run(replace(config.load(tmp_path / "small.yaml"), folds=few), undisturbed, cache)
     dice, expected = (of.set_index("id")["dice"] for of in (completed, undisturbed.attempts("small")))
     both = dice.index.intersection(expected.index)
     assert len(both) > 1
@@ -371,7 +382,7 @@ def folders_of(driver: "subprocess.Popen[str]") -> set[Path]:
     """The temporary folders of a run, by what its Ray was told."""
     told = [
         part
-        for child in psutil.Process(driver.pid).children()
+        for child in psutil.Process(driver.pid).children(recursive=True)
         for part in line(child)
         if part.startswith("--session-dir=")
     ]

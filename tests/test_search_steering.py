@@ -12,11 +12,13 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from engine import search, steering
+from engine import steering
 from engine.errors import StoreError
 from engine.hardware import share, this_machine
-from engine.search.own_ray import own_folder, own_ray, remove_abandoned
+from engine.search.own_ray import own_ray
+from engine.search.running import run
 from engine.search.schedulers import scheduler_of
+from engine.search.starting import own_folder, remove_abandoned
 from engine.steering import StopAsked
 from engine.store import Store
 from engine.study_settings import (
@@ -52,7 +54,7 @@ STUDY = Study(
 def shared_ray() -> Iterator[None]:
     """One Ray for all runs of this file."""
     portion = share(this_machine(), ResourceSettings(gpu=0.0), STUDY.model)
-    with own_ray(portion, portion.at_once):
+    with own_ray(portion.cpu * portion.at_once):
         yield
 
 
@@ -121,7 +123,7 @@ def test_a_run_is_steered_from_beside_and_goes_on_where_it_was_stopped(tmp_path:
 
     ended = beside(steer)
     with pytest.raises(StopAsked):
-        search.run(STUDY, store, cache)
+        run(STUDY, store, cache)
     ended()
     now = store.progress(STUDY.name)
     assert (now["state"], now["alive"], now["cancelled"]) == ("stopped", False, 1)
@@ -136,7 +138,7 @@ def test_a_run_is_steered_from_beside_and_goes_on_where_it_was_stopped(tmp_path:
             until(lambda: running(store)) and [steering.cancel(store, STUDY.name, row) for row in open_trials(store)]
         )
     )
-    counts = search.run(short, store, cache)
+    counts = run(short, store, cache)
     ended()
     assert counts["failed"] == 0
     assert counts["closed"] + counts["cancelled"] == counts["trials"] == 5
@@ -144,7 +146,7 @@ def test_a_run_is_steered_from_beside_and_goes_on_where_it_was_stopped(tmp_path:
     assert state(seen["last"]) == "cancelled"
     # What was stopped by hand is left alone: nothing runs.
     number = len(store.attempts(STUDY.name))
-    assert search.run(short, store, cache) == counts
+    assert run(short, store, cache) == counts
     assert len(store.attempts(STUDY.name)) == number
 
 
@@ -167,7 +169,7 @@ def test_trials_that_a_scheduler_stops_have_a_state_of_their_own_and_run_on_with
         search=SearchSettings(scheduler="asha", grace=1, reduction=2),
     )
     store = Store.at(tmp_path)
-    counts = search.run(study, store, cache)
+    counts = run(study, store, cache)
     assert counts["stopped_early"] >= 1
     assert counts["closed"] + counts["stopped_early"] == counts["trials"] == 3
     cut = store.attempts("asha").query("state == 'stopped_early'")
@@ -176,8 +178,8 @@ def test_trials_that_a_scheduler_stops_have_a_state_of_their_own_and_run_on_with
     assert cut["validation_dice"].notna().all()
     assert "do not enter Table II" in store.progress("asha")["caveats"][0]
     assert store.facts("asha")["search"]["scheduler"] == "asha"
-    assert search.run(study, store, cache) == counts  # it does not try them again
-    plain = search.run(replace(study, search=SearchSettings()), store, cache)
+    assert run(study, store, cache) == counts  # it does not try them again
+    plain = run(replace(study, search=SearchSettings()), store, cache)
     assert (plain["closed"], plain["stopped_early"]) == (3, 0)
 
 
@@ -213,7 +215,7 @@ def test_an_archived_study_is_not_run(tmp_path: Path, cache: Path) -> None:
     store.begin("steered", "name: steered")
     archive(store, "steered")
     with pytest.raises(StoreError, match="'steered' is archived; whichlayers unarchive steered brings it back"):
-        search.run(STUDY, store, cache)
+        run(STUDY, store, cache)
 
 
 def test_folders_of_dead_runs_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
@@ -226,3 +228,63 @@ def test_folders_of_dead_runs_go_and_those_of_living_ones_stay(tmp_path: Path) -
         assert remove_abandoned(tmp_path) == ["dead"]
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["foreign", living.name])
     assert [path.name for path in tmp_path.iterdir()] == ["foreign"]
+
+
+def for_one(folder: Path, *, ever: bool) -> Callable[[Mapping[str, Any]], None]:
+    """A trial that finds memory only while no other holds it; where not `ever`, no trial finds any."""
+
+    def train(config: Mapping[str, Any]) -> None:
+        import fcntl
+
+        import torch
+
+        from engine.search import worker
+
+        real = worker.run_trial
+
+        def hungry(*given: Any, **named: Any) -> Any:
+            with (folder / "memory").open("w") as held:
+                try:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise torch.OutOfMemoryError("made: out of memory") from None
+                if not ever:
+                    time.sleep(0.5)
+                    raise torch.OutOfMemoryError("made: out of memory")
+                time.sleep(1.0)
+                return real(*given, **named)
+
+        worker.run_trial = hungry
+        try:
+            worker.train_trial(config)
+        finally:
+            worker.run_trial = real
+
+    return train
+
+
+@pytest.mark.parametrize("ever", [True, False])
+def test_trials_that_find_no_memory_beside_others_run_again_with_fewer_at_once(
+    tmp_path: Path, cache: Path, ever: bool
+) -> None:
+    if this_machine().cores < 2:
+        pytest.skip("one core: trials never run beside each other")
+    store, told = Store.at(tmp_path), list[Mapping[str, Any]]()
+    study = replace(
+        STUDY,
+        strategies=("from scratch",),
+        reference="from scratch",
+        resources=ResourceSettings(at_once=2, gpu=0.0),
+        folds=FoldSettings(of=5, run=(0, 1, 2)),
+        training=TrainingSettings(max_epochs=1, batches_per_epoch=1),
+    )
+    counts = run(study, store, cache, lambda progress: told.append(dict(progress)), for_one(tmp_path, ever=ever))
+    attempts = store.attempts(STUDY.name)
+    refused = attempts[attempts["state"] == "error"]
+    assert len(refused) >= 1
+    assert refused["error"].str.contains("made: out of memory").all()
+    assert "out of memory with 2 trials at once: 1 from now on" in {row["error"] for row in told}
+    assert told[-1]["at_once"] == 1
+    trained = 3 if ever else 0
+    assert (counts["closed"], counts["failed"]) == (trained, 3 - trained)
+    assert attempts.loc[attempts["state"] == "completed", "id"].nunique() == trained

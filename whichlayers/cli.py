@@ -320,7 +320,7 @@ def _run(study: "Study", store: str, cache: Path, begun: float, address: str | N
     """Runs the study and prints its answer; gives the number of trials that crashed."""
     from dashboard.figures.answer import duration
     from engine.combinations import caveats
-    from engine.search import run_at as search
+    from engine.search.early import early_ray
     from engine.store import Store
     from whichlayers.progress import show_progress
     from whichlayers.report import print_report
@@ -328,10 +328,13 @@ def _run(study: "Study", store: str, cache: Path, begun: float, address: str | N
     for caveat in caveats(study):
         typer.echo(caveat, err=True)
     results = Store.at(store)
-    with show_progress(study.name) as listen:
-        done = search(study, results, cache, address, listen)
-    seconds = time.monotonic() - begun
-    print_report(results, study.name, Console())
+    with early_ray(study, results, address):
+        from engine.search.afar import run_at
+
+        with show_progress(study.name) as listen:
+            done = run_at(study, results, cache, address, listen)
+        seconds = time.monotonic() - begun
+        print_report(results, study.name, Console())
     serve_it = "whichlayers serve" + ("" if store == "results" else f" --store {store}")
     failed = done["failed"]
     stopped = "".join(

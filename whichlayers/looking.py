@@ -85,7 +85,7 @@ def table(
     if missing := [f"{one:g} %" for one in fractions if one not in planned]:
         there = ", ".join(f"{one:g} %" for one in planned)
         raise StoreError(f"{study}: no row with {', '.join(missing)} of the images; there are: {there}")
-    cells = found.cells_of(shown)
+    cells = found.told_cells(shown) if form in ("csv", "json") else found.cells_of(shown)
     cells = cells[cells["fraction"].isin(fractions or planned)]
     if cells["complete"].any() and not cells["mean"].notna().any():
         raise StoreError(f"{study}: {shown.name} was not measured; choose another --measure")

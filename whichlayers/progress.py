@@ -12,7 +12,7 @@ from dashboard.figures.answer import duration
 
 @contextmanager
 def show_progress(study: str, console: Console | None = None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A listener for `engine.search.run` that draws n/N, failures, what runs, time and ETA."""
+    """A listener for `engine.search.running.run` that draws n/N, failures, what runs, time and ETA."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
         yield _lines(study, console)

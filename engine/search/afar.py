@@ -14,8 +14,8 @@ from engine import steering
 from engine.errors import StoreError, WhichLayersError
 from engine.search.cluster import FAR, LOCAL, connect
 from engine.search.nodes import ClusterError, nodes
-from engine.search.own_ray import SETTINGS
 from engine.search.running import Listen, run
+from engine.search.starting import SETTINGS
 from engine.store import Store, node_cache
 from engine.study_settings import Study
 
@@ -30,7 +30,7 @@ class FarDriver:
     """`run` on the cluster's head; an error comes back as a value, with its kind."""
 
     def run(self, study: Study, root: str) -> dict[str, int] | BaseException:
-        """As `engine.search.run`, with the cache of that node."""
+        """As `engine.search.running.run`, with the cache of that node."""
         os.environ.update(SETTINGS)
         try:
             return run(study, Store.at(root), node_cache(), address="auto")
@@ -41,7 +41,7 @@ class FarDriver:
 def run_at(
     study: Study, store: Store, cache: Path, address: str | None, listen: Listen | None = None
 ) -> dict[str, int]:
-    """As `engine.search.run`, on this machine or the cluster at `address`: 'auto', HOST:PORT or ray://HOST:PORT."""
+    """As `engine.search.running.run`, on this machine or the cluster at `address`: 'auto', HOST:PORT or ray://HOST:PORT."""
     if address in (None, "", LOCAL):
         return run(study, store, cache, listen)
     if address.startswith(FAR):
@@ -50,7 +50,7 @@ def run_at(
 
 
 def run_afar(study: Study, store: Store, address: str, listen: Listen | None = None) -> dict[str, int]:
-    """As `engine.search.run`, on the cluster behind `ray://...`; data are read there, by the node of the driver.
+    """As `run`, on the cluster behind `ray://...`; data are read there, by the node of the driver.
 
     The run ends with this process. Raises what `run` raises, and ClusterError where the cluster cannot be used.
     """

@@ -12,7 +12,7 @@ import ray
 
 from engine.preparation import Places
 from engine.search.nodes import ClusterError, nodes, places
-from engine.search.own_ray import SETTINGS, WORKERS
+from engine.search.starting import SETTINGS, WORKERS
 from engine.store import Store
 from engine.study_settings import Study
 

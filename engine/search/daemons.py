@@ -1,20 +1,27 @@
 """Ray's own processes, without which nothing goes on although nobody says so."""
 
 import time
+from contextlib import suppress
 
 import psutil
 
-from engine.search.own_ray import RayError
+from engine.search.starting import RayError
 
 NAMES = ("gcs_server", "raylet")
 LOOK_SECONDS = 1.0
 
 
 class Daemons:
-    """The daemons that this process has started; none of them on a cluster, which looks after its own."""
+    """The daemons of the Ray that this process has started; none of them on a cluster, which looks after its own."""
 
     def __init__(self) -> None:
-        self._found = {child.name(): child for child in psutil.Process().children() if child.name() in NAMES}
+        self._found = dict[str, psutil.Process]()
+        for child in psutil.Process().children():
+            with suppress(psutil.NoSuchProcess):
+                for process in (child, *child.children()):
+                    with suppress(psutil.NoSuchProcess):  # one that ends meanwhile hides none of the others
+                        if (name := process.name()) in NAMES:
+                            self._found[name] = process
         self._looked = time.monotonic()
 
     def require(self) -> None:

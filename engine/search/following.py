@@ -82,6 +82,19 @@ class Follower:
                 steering.followed(self.store, request)
                 del self._kept[file]
 
+    def pack_less(self, trial: Trial) -> bool:
+        """`trial` found no memory beside others: it waits again, and fewer run at once; False where it ran alone."""
+        line = self.line
+        others = sum(one.id != trial.id for one in line.running.values()) if line is not None else 0
+        if line is None or not others:
+            return False
+        before = self.at_once
+        self.at_once = self.progress.at_once = line.at_once = min(self.at_once, others)
+        line.waiting.append(trial)
+        self.progress.waits_again(trial)
+        self.progress.wait(f"out of memory with {before} trials at once: {self.at_once} from now on")
+        return True
+
     def keep_retries(self) -> None:
         """The retries that were asked for before are in the plan of this run already."""
         for request in steering.requests(self.store, self.study):

@@ -1,6 +1,6 @@
 """Ends what is left of a run's Ray once the run is gone, and removes its folder.
 
-A process of its own, started by `engine.search.own_ray` as a file and by the standard library alone: Ray's agents
+A process of its own, started by `engine.search.starting` as a file and by the standard library alone: Ray's agents
 otherwise wait a minute for daemons that were killed with their run.
 """
 

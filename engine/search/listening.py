@@ -13,7 +13,7 @@ from engine.progress import Progress
 from engine.search.daemons import Daemons
 from engine.search.endings import crashed, cut_short, epoch_of, trial_of
 from engine.search.following import Follower
-from engine.search.own_ray import RayError
+from engine.search.starting import RayError
 from engine.store import SEGMENT, Store
 from engine.trial import Epoch
 
@@ -93,6 +93,9 @@ class Listener(Callback):
         epochs = self._epochs.pop(trial.trial_id, [])
         if state == "running":
             state = self._store_early_end(trial, epochs, float(last.get("time_total_s", 0.0)))
+        if state == "error" and last.get("full") and self._follower.pack_less(trial_of(trial.config["trial"])):
+            self._curves.end(trial_of(trial.config["trial"]))
+            return
         self._end(trial, state)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

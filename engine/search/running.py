@@ -20,12 +20,13 @@ from engine.preparation import KnownRates, Places, Prepared, held_out_files, pre
 from engine.progress import Progress
 from engine.search.carrying import carried
 from engine.search.cluster import CLUSTER_TRIES, places_of
+from engine.search.entry import train_trial
 from engine.search.following import Follower
 from engine.search.line import Line
 from engine.search.listening import Listener, Stop
 from engine.search.own_ray import own_ray
 from engine.search.schedulers import scheduler_of
-from engine.search.worker import TRIES, train_trial
+from engine.search.worker import TRIES
 from engine.store import Lease, Store, latest
 from engine.study_settings import Study
 from engine.trial import CLOSED, Trial
@@ -110,7 +111,7 @@ def _run(
         folder, tried = None, set[str]()
         while missing := [trial for trial in trials if trial.id not in done.keys() | tried | follower.left_out]:
             if folder is None:
-                folder = stack.enter_context(own_ray(ready.portion, follower.room))
+                folder = stack.enter_context(own_ray(ready.portion.cpu * follower.room))
                 if places is not None:
                     work |= stack.enter_context(carried(cache, ready.dataset.fingerprint, work["held_out"].values()))
             for first in range(0, len(missing), TRIALS_PER_TUNER):
@@ -131,7 +132,8 @@ def _run(
             follower.open(more, {})
             progress.more(more)
         if folder is not None:
-            store.compact(study.name)
+            with suppress(StoreError):  # it only makes reading faster
+                store.compact(study.name)
     states = list(_settled(study, store, trials).values())
     closed = sum(state in CLOSED for state in states)
     return {

@@ -3,8 +3,8 @@
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from ray import tune
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from engine import steering
 from engine.datasets import Dataset, load_cached
 from engine.errors import StoreError, WeightsError
 from engine.evaluation import HeldOut
+from engine.memory import give_back_memory
 from engine.pretraining import load_held_out, load_start_weights
 from engine.search.carrying import cache_here
 from engine.search.endings import crashed, cut_short, trial_of
@@ -30,6 +30,8 @@ from engine.trial import CLOSED, Epoch
 
 TRIES = 2
 """Attempts at a trial in one run: a crash is tried once more."""
+FULL = (torch.OutOfMemoryError, MemoryError)
+"""What a trial raises where memory, mostly a GPU's, is full."""
 FAR_LOOK_SECONDS = 5.0
 """Between two looks for requests in a bucket, each of which is a request that costs."""
 
@@ -59,6 +61,7 @@ def train_trial(config: Mapping[str, Any]) -> None:
         tune.report({"epoch": len(epochs), "validation": None, "state": "storing", "problem": problem})
 
     number, state = store.standing(work["study"], trial.id)
+    full = False
     for _ in range(0 if state in CLOSED else TRIES):  # closed by a worker that died before it could say so
         started, clock = datetime.now(UTC), time.perf_counter()
         epochs.clear()
@@ -70,24 +73,27 @@ def train_trial(config: Mapping[str, Any]) -> None:
                 )
             held_out = work["held_out"].get(trial.start_weights)
             cache = cache_here(work)
-            with stoppable(is_cancelled, every=steering.LOOK_SECONDS if store.files.local else FAR_LOOK_SECONDS):
-                attempt, tensors = run_trial(
-                    trial,
-                    _dataset(trial.data, cache),
-                    weights,
-                    report,
-                    number=number,
-                    held_out=None if held_out is None else _held_out_images(cache / held_out),
-                    old_classes=work.get("old_classes", {}).get(trial.start_weights, ()),
-                    keep_embedding=lambda content: store.write_embedding(work["study"], trial.id, content),
-                )
+            every = steering.LOOK_SECONDS if store.files.local else FAR_LOOK_SECONDS
+            attempt, tensors = run_trial(
+                trial,
+                _dataset(trial.data, cache),
+                weights,
+                report,
+                number=number,
+                held_out=None if held_out is None else _held_out_images(cache / held_out),
+                old_classes=work.get("old_classes", {}).get(trial.start_weights, ()),
+                keep_embedding=lambda content: store.write_embedding(work["study"], trial.id, content),
+                before_step=stoppable(is_cancelled, every=every),
+            )
         except Cancelled:
             seconds = time.perf_counter() - clock
             attempt, tensors = cut_short(trial, number, "cancelled", started, seconds, epochs), None
-        except Exception:
+        except Exception as error:
             seconds = time.perf_counter() - clock
             attempt, tensors = crashed(trial, number, started, seconds, traceback.format_exc()), None
+            full = isinstance(error, FULL)
         finally:
+            give_back_memory()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         policy = work.get("keep_weights", "all")
@@ -96,30 +102,25 @@ def train_trial(config: Mapping[str, Any]) -> None:
             with suppress(StoreError):  # what cannot be removed now costs room, nothing else
                 keep_best_fold(store, work["study"], trial)
         number, state = number + 1, attempt.state
-        if state != "error":
+        if state != "error" or full:  # beside the same neighbours it would be full again
             break
-    tune.report({"epoch": trial.max_epochs, "validation": None, "state": state})
+    tune.report({"epoch": trial.max_epochs, "validation": None, "state": state, "full": full})
 
 
-@contextmanager
-def stoppable(asked: Callable[[], bool], *, every: float = steering.LOOK_SECONDS) -> Iterator[None]:
-    """Raises Cancelled before a training step once `asked` says so: now, then `every` so many seconds."""
+def stoppable(asked: Callable[[], bool], *, every: float = steering.LOOK_SECONDS) -> Callable[[], None]:
+    """A look that raises Cancelled once `asked` says so: now, and then, called again and again, `every` few seconds."""
     if asked():
         raise Cancelled
     looked = time.monotonic()
 
-    def look(*_: object) -> None:
+    def look() -> None:
         nonlocal looked
         if time.monotonic() - looked >= every:
             looked = time.monotonic()
             if asked():
                 raise Cancelled
 
-    hook = register_optimizer_step_pre_hook(look)
-    try:
-        yield
-    finally:
-        hook.remove()
+    return look
 
 
 @lru_cache(maxsize=1)
