@@ -34,6 +34,7 @@ from engine import study as planning
 from engine.datasets import open_dataset
 from engine.hardware import share, this_machine
 from engine.large_layers import LargeLayers
+from engine.optimiser import Group, Optimiser
 from engine.study_settings import Study
 from engine.tasks.labels import TOGETHER_PIXELS
 from engine.training import run_trial
@@ -130,9 +131,9 @@ class Connected:
             shape = network.hidden_before(torch.rand(1, 1, side, side), CONNECTED[0]).shape[1:]
         self.maps = torch.rand(training.batch_size, *shape).to(torch.bfloat16 if half else torch.float32)
         self._truth = torch.arange(training.batch_size) % CLASSES
-        self.optimiser = torch.optim.SGD(
-            self.network.parameters(), lr=1e-4, momentum=training.momentum, weight_decay=training.weight_decay,
-            fused=True,
+        self.optimiser = Optimiser(
+            [Group(weights=list(self.network.parameters()), rate=1e-4)], "sgd",
+            momentum=training.momentum, weight_decay=training.weight_decay,
         )  # fmt: skip
 
     def logits(self) -> Tensor:
@@ -144,7 +145,7 @@ class Connected:
     def step(self) -> None:
         """As the engine's."""
         loss = functional.cross_entropy(self.logits(), self._truth)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.forget_gradients()
         torch.autograd.backward(loss)
         self.optimiser.step()
 
@@ -183,7 +184,7 @@ def parts_of_a_step(study: Study, rounds: int) -> dict[str, Took]:
     loss: list[Tensor] = []
     calls: dict[str, Call] = {
         "forward": lambda: loss.append(functional.cross_entropy(own.logits(), own._truth)),
-        "gradients given back": lambda: own.optimiser.zero_grad(set_to_none=True),
+        "gradients given back": own.optimiser.forget_gradients,
         "backward": lambda: torch.autograd.backward(loss.pop()),
         "SGD": own.optimiser.step,
     }

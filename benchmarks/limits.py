@@ -28,7 +28,7 @@ from engine import evaluation, segmentation
 from engine.architectures import UNET_STRATEGIES, UNET_UNITS
 from engine.hardware import this_machine
 from engine.strategies import begin_epoch, prepare
-from engine.training import build_network
+from engine.training import build_network, optimiser_of
 from engine.trial import Trial
 
 STRATEGIES = ("whole network", "contracting", "expanding", "block 9", "block 5")
@@ -81,7 +81,7 @@ def step_of(trial: Trial) -> Step:
     device = torch.device(trial.device)
     network = build_network(trial, None).to(device).to(memory_format=torch.channels_last)
     learning = prepare(network, trial.units)
-    optimiser = torch.optim.Adam(learning, lr=trial.learning_rate, fused=True)
+    optimiser = optimiser_of(trial, network, learning)
     begin_epoch(network, trial.units, method="fine-tune", epoch=1, every=0)
     shape = (trial.batch_size, 1, trial.image_size, trial.image_size)
     images = torch.rand(shape, device=device)
@@ -89,7 +89,7 @@ def step_of(trial: Trial) -> Step:
 
     def step() -> None:
         loss = segmentation.loss(evaluation.logits(trial, network, images), truth)
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.forget_gradients()
         torch.autograd.backward(loss)
         optimiser.step()
 

@@ -1,4 +1,4 @@
-"""What an answer of the Live page takes: in its process, over HTTP and the websocket, idle, with four users, while a
+"""What an answer of the Live page takes: in its process, over the websocket and HTTP, idle, with four users, while a
 study trains; and a clip's frames per second.
 
     python -m benchmarks.live [--width 16] [--image-size 256] [--frames 60] [--threads 2] [--no-training]
@@ -155,6 +155,18 @@ def by_websocket(address: str, trial: str, files: list[bytes]) -> list[float]:
     return taken
 
 
+def by_http(address: str, trial: str, files: list[bytes]) -> list[float]:
+    """Round trips of plain requests: the frame's bytes go in, JSON with mask and drawn frame comes back."""
+    taken = []
+    with httpx.Client(base_url=address, timeout=120) as client:
+        for file in files:
+            begun = time.perf_counter()
+            answer = client.post("/frame", params={"study": STUDY, "trial": trial}, content=file)
+            taken.append(time.perf_counter() - begun)
+            assert answer.json()["drawn"]
+    return taken
+
+
 def by_api(address: str, trial: str, files: list[bytes]) -> list[float]:
     """Round trips over Gradio's API as raw requests: upload, ask, wait for the answer, fetch the drawn frame."""
     taken = []
@@ -172,10 +184,12 @@ def by_api(address: str, trial: str, files: list[bytes]) -> list[float]:
 
 
 def over_http(root: Path, trial: str, files: list[bytes], *, training: bool) -> None:
-    """Both ways, idle, with four users, and with four users while a study trains."""
+    """Each way, idle, with four users, and with four users while a study trains."""
     from tests.live_server import served
 
-    ways: dict[str, Callable[[str, str, list[bytes]], list[float]]] = {"websocket": by_websocket, "API": by_api}
+    ways: dict[str, Callable[[str, str, list[bytes]], list[float]]] = {
+        "websocket": by_websocket, "plain HTTP": by_http, "Gradio's API": by_api,
+    }  # fmt: skip
     with tempfile.TemporaryDirectory() as cache, served(root, Path(cache)) as server:
         by_websocket(server.address, trial, files[:3])
         for what, users, beside in (("idle", 1, False), ("four users", 4, False), ("four users, training", 4, True)):

@@ -27,7 +27,7 @@ WORK_SECONDS = 0.1
 
 
 def waiting(seconds: float) -> Callable[[Mapping[str, Any]], None]:
-    """A trial that waits, in place of `engine.search.train_trial`."""
+    """A trial that waits, in place of `engine.search.worker.train_trial`."""
 
     def wait(config: Mapping[str, Any]) -> None:
         from ray import tune
@@ -39,8 +39,8 @@ def waiting(seconds: float) -> Callable[[Mapping[str, Any]], None]:
 
 
 def ours(trials: int, seconds: float, folder: Path, begun: float) -> dict[str, float]:
-    """A study of so many trials (a multiple of 5), run by `engine.search.run`."""
-    from engine import search
+    """A study of so many trials (a multiple of 5), run by `engine.search.running.run`."""
+    from engine.search import running
     from engine.store import Store
     from engine.study_settings import DataSettings, ModelSettings, ResourceSettings, Study
 
@@ -65,7 +65,7 @@ def ours(trials: int, seconds: float, folder: Path, begun: float) -> dict[str, f
         if progress["closed"] == trials and "last" not in at:
             at.update(last=now, processor_last=processor_seconds())
 
-    search.run(study, Store.at(folder / "results"), folder / "cache", listen, waiting(seconds))
+    running.run(study, Store.at(folder / "results"), folder / "cache", listen, waiting(seconds))
     return at
 
 

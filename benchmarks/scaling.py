@@ -3,7 +3,7 @@
     python -m benchmarks.scaling [--trials 20] [--driver 0.048] [--trial-seconds 90]
     python -m benchmarks.scaling --only model --row-seconds 0.031 --row-bytes 32000
 
-First real runs of a small study by `engine.search.run` (simulated images, a U-Net of width 4 at 64 x 64, from
+First real runs of a small study by `engine.search.running.run` (simulated images, a U-Net of width 4 at 64 x 64, from
 scratch), each in a process of its own: one thing changes at a time. Seconds count from the first epoch to the last
 row. Then what a store's row costs. Then a model, which is no measurement: from these terms and those given as options
 it says how long 10,000 trials take on up to 1,000 GPUs, what limits them, and where the next GPU helps no more.
@@ -58,7 +58,7 @@ class Terms:
 
 def ours(sizes: Mapping[str, int], folder: Path) -> dict[str, float]:
     """Seconds of a study of these sizes until its first epoch, and from there to its last row."""
-    from engine import search
+    from engine.search import running
     from engine.store import Store
     from engine.study_settings import DataSettings, ModelSettings, ResourceSettings, Study, TrainingSettings
 
@@ -82,7 +82,7 @@ def ours(sizes: Mapping[str, int], folder: Path) -> dict[str, float]:
         if progress["trials"] and progress["closed"] == sizes["trials"]:
             at.setdefault("last", time.monotonic() - begun)
 
-    search.run(study, Store.at(folder / "results"), folder / "cache", listen)
+    running.run(study, Store.at(folder / "results"), folder / "cache", listen)
     return {"start": at["first"], "seconds": at["last"] - at["first"]}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from engine import search
+from engine.search import running
 from engine.store import Store, latest
 from engine.study_settings import DataSettings, FoldSettings, ModelSettings, Study, TrainingSettings
 
@@ -64,7 +64,7 @@ def main() -> None:
     store = Store.at(given.results)
     for folder in given.folders:
         study = comparison(folder, where, tuple(given.fractions))
-        search.run(study, store, given.cache)
+        running.run(study, store, given.cache)
         facts = store.facts(study.name)
         print(f"\n{folder.name}: {facts['data']['images']} images")
         for start in facts["start_weights"]:

@@ -1,7 +1,7 @@
 """A study's trials in processes of our own, for machines without Ray: in pieces, several at once on one device.
 
-Prepared, planned and trained by the engine as `engine.search.run` does, so ids and rows are the same; what is stored is
-not run again. Processes, not threads: a trial draws from torch's global random stream.
+Prepared, planned and trained by the engine as `engine.search.running.run` does, so ids and rows are the same; what is
+stored is not run again. Processes, not threads: a trial draws from torch's global random stream.
 """
 
 import json
@@ -169,7 +169,7 @@ def run_piece(
 
     Data and start weights are made first, to their end, whatever that takes. No trial begins that would end too late
     (as the mean of those before); what still runs when the time is over is given up and runs again in the next piece.
-    Raises KeyboardInterrupt, and what `engine.search.run` raises of a study that cannot be run.
+    Raises KeyboardInterrupt, and what `engine.search.running.run` raises of a study that cannot be run.
     """
     piece, clock, cache = Piece(), time.monotonic(), cache.expanduser().absolute()
     with Lease(store.files, study.name):

@@ -24,8 +24,10 @@ from engine.datasets.cache_files import write_aside
 from engine.errors import WeightsError
 from engine.formula_images import FORMULA_REVISION, formula_images
 from engine.hardware import this_machine
+from engine.memory import keep_memory
 from engine.models import build
 from engine.models.classifier_weights import library_weights, load_classifier_weights
+from engine.optimiser import Group, Optimiser
 from engine.pretraining import (
     SIMULATED_SEEDS,
     StartWeights,
@@ -254,6 +256,7 @@ def _pretrain(
         note="",
     )
     trial = _as_trial(settings, study, data)
+    keep_memory()
     device = torch.device(trial.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
@@ -261,14 +264,13 @@ def _pretrain(
         network = network.to(device).to(memory_format=torch.channels_last)
         work = Classification(trial, network, data, split, device)
         normalised = any(isinstance(module, nn.BatchNorm2d) for _, module in network.named_modules())
-        optimiser = torch.optim.Adam(list(network.parameters()), lr=0.0, fused=True)
+        optimiser = Optimiser([Group(weights=[weight for _, weight in network.named_parameters()], rate=0.0)])
         batches = work.batches()
         network.train()
         for batch in range(settings.batches):
-            rate = learning_rate((batch + 1) / settings.batches, PEAKS[normalised])
-            optimiser.param_groups[0]["lr"] = rate
+            optimiser.groups[0].rate = learning_rate((batch + 1) / settings.batches, PEAKS[normalised])
             loss = work.loss(*next(batches))
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.forget_gradients()
             torch.autograd.backward(loss)
             optimiser.step()
             if batch % 10 == 9 or batch + 1 == settings.batches:

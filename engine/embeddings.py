@@ -5,7 +5,6 @@ and stays with its study, so that its points lie where they lay the last time.
 """
 
 import io
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from engine.errors import DataError, StudyFileError
+from engine.hardware import usable_cores
 from engine.store import Store
 
 MapMethod = Literal["t-SNE", "UMAP"]
@@ -142,7 +142,7 @@ def embedding_map(
     progress(0.1, "nearest neighbours")
     make = _tsne if method == "t-SNE" else _umap
     places: Float32[np.ndarray, "image 2"]
-    places = make(reduced, first, seed, fitting, threads or _cores(), progress).astype(np.float32)
+    places = make(reduced, first, seed, fitting, threads or usable_cores(), progress).astype(np.float32)
     places -= places.mean(axis=0)
     return places
 
@@ -308,7 +308,3 @@ def _check_finite(features: Float[np.ndarray, "image dimension"], name: str) -> 
             f"{name}: {broken:,} of {len(features):,} vectors hold numbers that are not finite; the network's training "
             "went astray: choose another trial, or train it again at a lower learning rate"
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
+from torch import nn
 
 from engine import steering
 from engine import study as planning
@@ -20,6 +21,7 @@ from engine.datasets import Dataset
 from engine.datasets.cache_files import write_aside
 from engine.gradient_norms import AUTO_BATCHES
 from engine.hardware import Machine, this_machine
+from engine.large_layers import LargeLayers
 from engine.preparation import preview
 from engine.splits import Split
 from engine.store import Store
@@ -28,7 +30,7 @@ from engine.strategies import trained_tensors
 from engine.study_settings import Study, start_name
 from engine.tasks import work_of
 from engine.tasks.kept_views import kept_bytes
-from engine.training import build_network, split_of
+from engine.training import build_network, optimiser_of, split_of
 from engine.trial import Trial
 
 STEPS = 4
@@ -208,18 +210,19 @@ def _timed(trial: Trial, dataset: Dataset) -> Timing:
     work = work_of(trial, network, dataset, _few(split_of(trial, dataset)))
     step_seconds = 0.0
     if learning:
-        optimiser = torch.optim.Adam(learning, lr=1e-6)
+        optimiser = optimiser_of(replace(trial, learning_rate=1e-6), network, learning)
         batches = work.batches()
         began, steps = time.perf_counter(), -1
-        while steps < STEPS and not (steps > 0 and time.perf_counter() - began > LONGEST_SECONDS):
-            network.train()
-            loss = work.loss(*next(batches))
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            optimiser.step()
-            loss.item()  # waits for the device
-            steps += 1
-            began = time.perf_counter() if steps == 0 else began
+        with LargeLayers(cast(nn.Module, network), optimiser):
+            while steps < STEPS and not (steps > 0 and time.perf_counter() - began > LONGEST_SECONDS):
+                network.train()
+                loss = work.loss(*next(batches))
+                optimiser.forget_gradients()
+                torch.autograd.backward(loss)
+                optimiser.step()
+                loss.item()  # waits for the device
+                steps += 1
+                began = time.perf_counter() if steps == 0 else began
         step_seconds = (time.perf_counter() - began) / steps
     few = _few(split_of(trial, dataset))
     work.validate()

@@ -6,13 +6,12 @@ largest, and multiply each layer's learning rate with the result, anew before ev
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from engine.models.network import Network, tensor_names
+from engine.optimiser import Optimiser
 from engine.ranking import GradientNorms, normalised
 
 AUTO_BATCHES = 5
@@ -52,13 +51,11 @@ def relative_gradient_norms(network: Network, units: Sequence[str], losses: Iter
     return gradient_norms(network, units, losses).by_unit
 
 
-def set_unit_rates(optimiser: Optimizer, norms: Mapping[str, float]) -> None:
+def set_unit_rates(optimiser: Optimiser, norms: Mapping[str, float]) -> None:
     """Each group of `optimiser` learns at its first rate times the normalised norm of its `unit`."""
     factors = normalised(norms)
-    groups: list[dict[str, Any]] = optimiser.param_groups
-    for group in groups:
-        group.setdefault("first_lr", group["lr"])
-        group["lr"] = group["first_lr"] * factors[group["unit"]]
+    for group in optimiser.groups:
+        group.rate = group.first_rate * factors[group.unit]
 
 
 def _square(tensor: Tensor) -> float:

@@ -66,7 +66,7 @@ def this_machine() -> Machine:
     return Machine(
         host=socket.gethostname(),
         processor=_processor(),
-        cores=_cores(),
+        cores=usable_cores(),
         memory_gb=round(_memory_bytes() / 2**30, 1),
         gpu=properties.name if properties else None,
         gpus=torch.cuda.device_count() if cuda else 0,
@@ -166,7 +166,8 @@ def _words(path: Path) -> list[str]:
         return []
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """Cores that this process may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit, _ = container_limits()
     return max(1, min(usable, int(limit))) if limit is not None else usable

@@ -3,7 +3,7 @@
 A step of FC6 of VGG16 (103 million weights) waits for memory, not for arithmetic: its gradient is written, read and
 given back, and under bfloat16 it and the weights are turned from one precision into the other. Here the layer keeps
 what a gradient is made of (its inputs and what came back for its outputs, some megabytes); after the optimiser's step
-the weights are updated a few rows at a time by the same fused kernel of PyTorch's SGD, and under bfloat16 the copy of
+the weights are updated a few rows at a time by the same fused kernel of SGD, and under bfloat16 the copy of
 the weights that the next step computes with is written while the rows are at hand. The numbers are those of SGD, up
 to the rounding of products that are summed in another order.
 """
@@ -14,7 +14,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.sgd import sgd
+
+from engine.optimiser import Group, Optimiser, sgd_step
 
 LARGE = 4_000_000
 """Weights of a layer from which this pays; a smaller one lies in the caches as a whole."""
@@ -28,24 +29,22 @@ class LargeLayers:
         with LargeLayers(network, optimiser):
             ...   # forward, backward, optimiser.step() as ever
 
-    Does nothing where the optimiser is no plain SGD, the weights are not on the processor, or no layer is large. The
+    Does nothing where the optimiser is not SGD, the weights are not on the processor, or no layer is large. The
     momentum begins at nought with it. Gradients of several backward passes before one step add up as ever; who looks
     at the gradients of these weights, which stay None, must not use it.
     """
 
-    def __init__(self, network: nn.Module, optimiser: torch.optim.Optimizer | None) -> None:
+    def __init__(self, network: nn.Module, optimiser: Optimiser | None) -> None:
         self._layers: list[_Layer] = []
-        self._hook: Any = None
-        if not isinstance(optimiser, torch.optim.SGD):
+        self._optimiser = optimiser
+        if optimiser is None or optimiser.kind != "sgd":
             return
-        groups = {id(weight): group for group in optimiser.param_groups for weight in group["params"]}
+        groups = {id(weight): group for group in optimiser.groups for weight in group.weights}
         for module in network.modules():
-            if isinstance(module, nn.Linear) and _can_be_taken(module, groups):
+            if isinstance(module, nn.Linear) and id(module.weight) in groups and _can_be_taken(module):
                 group = groups[id(module.weight)]
-                group["params"] = [one for one in group["params"] if one is not module.weight]
-                self._layers.append(_Layer(module, group))
-        if self._layers:
-            self._hook = optimiser.register_step_post_hook(self._update)
+                group.weights = [one for one in group.weights if one is not module.weight]
+                self._layers.append(_Layer(module, group, optimiser))
 
     @property
     def modules(self) -> list[nn.Linear]:
@@ -55,6 +54,8 @@ class LargeLayers:
     def __enter__(self) -> "LargeLayers":
         for layer in self._layers:
             layer.module.forward = layer.forward  # type: ignore[method-assign]
+        if self._optimiser is not None:
+            self._optimiser.also.append(self._update)
         return self
 
     def __exit__(
@@ -62,32 +63,29 @@ class LargeLayers:
     ) -> None:
         for layer in self._layers:
             del layer.module.forward
-        if self._hook is not None:
-            self._hook.remove()
+        if self._optimiser is not None:
+            self._optimiser.also.remove(self._update)
 
-    def _update(self, *_: object) -> None:
+    def _update(self) -> None:
         for layer in self._layers:
             layer.update()
 
 
-def _can_be_taken(module: nn.Linear, groups: dict[int, dict[str, Any]]) -> bool:
-    group = groups.get(id(module.weight))
+def _can_be_taken(module: nn.Linear) -> bool:
     return (
-        group is not None
-        and module.weight.numel() >= LARGE
+        module.weight.numel() >= LARGE
         and module.weight.device.type == "cpu"
         and module.bias is not None
         and module.bias.requires_grad
-        and not (group["nesterov"] or group["maximize"] or group["dampening"])
     )
 
 
 class _Layer:
     """One layer, with its momentum and what its next gradient is made of."""
 
-    def __init__(self, module: nn.Linear, group: dict[str, Any]) -> None:
-        self.module, self._group = module, group
-        self._momentum = torch.zeros_like(module.weight) if group["momentum"] else None
+    def __init__(self, module: nn.Linear, group: Group, optimiser: Optimiser) -> None:
+        self.module, self._group, self._optimiser = module, group, optimiser
+        self._momentum = torch.zeros_like(module.weight) if optimiser.momentum else None
         self._parts: list[tuple[Tensor, Tensor]] = []
         self._rows = max(1, BLOCK // module.in_features)
         self._gradient = torch.empty(self._rows, module.in_features)
@@ -118,7 +116,7 @@ class _Layer:
             return
         inputs, back = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*self._parts, strict=True))
         self._parts.clear()
-        group, weight = self._group, self.module.weight.detach()
+        weight = self.module.weight.detach()
         for first in range(0, len(weight), self._rows):
             rows = slice(first, min(first + self._rows, len(weight)))
             gradient = self._gradient[: rows.stop - first]
@@ -126,17 +124,13 @@ class _Layer:
                 torch.mm(back[:, rows].T, inputs, out=gradient)
             else:
                 gradient.copy_(torch.mm(back[:, rows].T, inputs))
-            sgd(
+            sgd_step(
                 [weight[rows]],
                 [gradient],
                 [self._momentum[rows] if self._momentum is not None else None],
-                fused=True,
-                weight_decay=group["weight_decay"],
-                momentum=group["momentum"],
-                lr=group["lr"],
-                dampening=0.0,
-                nesterov=False,
-                maximize=False,
+                rate=self._group.rate,
+                momentum=self._optimiser.momentum,
+                weight_decay=self._optimiser.weight_decay,
             )
             if self._half is not None:
                 self._half[rows].copy_(weight[rows])

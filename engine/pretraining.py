@@ -30,9 +30,11 @@ from engine.datasets.cache_files import write_aside
 from engine.errors import WeightsError
 from engine.evaluation import HeldOut
 from engine.hardware import this_machine
+from engine.memory import keep_memory
 from engine.metrics import mean_of_structures, structure_dice
 from engine.models import build, load_encoder_weights, network_code
 from engine.natural_images import NATURAL_IMAGES_REVISION, natural_images
+from engine.optimiser import Group, Optimiser
 from engine.strategies import Network, hash_of_tensors
 from engine.study_settings import DataSettings, EncoderSettings, ModelSettings, StartSettings, Study, start_name
 
@@ -382,6 +384,7 @@ def _pretrain(
     progress: Progress,
 ) -> tuple[dict[str, Tensor], float, float]:
     """Trained tensors, and Dice and loss on the held-out images."""
+    keep_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=this_machine().fast_bfloat16)
     pictures = torch.from_numpy(images)[:, None].to(device)
@@ -392,10 +395,10 @@ def _pretrain(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
         network = network.to(device).to(memory_format=torch.channels_last)
-        optimiser = torch.optim.Adam(network.parameters(), lr=0.0, fused=True)
+        optimiser = Optimiser([Group(weights=list(network.parameters()), rate=0.0)])
         order = torch.empty(0, dtype=torch.int64)
         for batch in range(settings.batches):
-            optimiser.param_groups[0]["lr"] = learning_rate((batch + 1) / settings.batches)
+            optimiser.groups[0].rate = learning_rate((batch + 1) / settings.batches)
             while len(order) < settings.batch_size:
                 order = torch.cat((order, training[random.permutation(len(training))]))
             chosen, order = order[: settings.batch_size].to(device), order[settings.batch_size :]
@@ -405,7 +408,7 @@ def _pretrain(
             with autocast:
                 logits = network((picture / 255).contiguous(memory_format=torch.channels_last))
             loss = segmentation.loss(logits.float(), truth) + soft_dice_loss(logits.float(), truth)
-            optimiser.zero_grad()
+            optimiser.forget_gradients()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             if batch % 10 == 9 or batch + 1 == settings.batches:

@@ -93,6 +93,11 @@ class Progress:
         }
         self.tell()
 
+    def waits_again(self, trial: Trial) -> None:
+        """`trial` ended before its time, and will begin anew."""
+        self.running.pop(trial.id, None)
+        self.tell()
+
     def wait(self, problem: str) -> None:
         """Trials go on, but what they found cannot be stored now: `problem` says why, until one is over."""
         self.error = problem

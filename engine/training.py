@@ -19,6 +19,8 @@ from engine.errors import FrozenChangedError, WeightsError
 from engine.evaluation import HeldOut
 from engine.gradient_norms import AUTO_BATCHES, relative_gradient_norms, set_unit_rates
 from engine.large_layers import LargeLayers
+from engine.memory import keep_memory
+from engine.optimiser import Group, Optimiser
 from engine.splits import Split, split_images
 from engine.strategies import (
     Network,
@@ -48,17 +50,20 @@ def run_trial(
     held_out: HeldOut | None = None,
     old_classes: Sequence[str] = (),
     keep_embedding: Callable[[bytes], None] | None = None,
+    before_step: Callable[[], None] | None = None,
 ) -> tuple[Attempt, bytes]:
     """The attempt with all its measures, and its trained tensors as safetensors.
 
     `report` hears every epoch, `keep_embedding` takes what a classifier's last hidden layer says of its images.
-    `old_classes` are those that the start weights tell apart. On a CPU the same trial gives the same numbers, whatever
-    runs beside it. A trial without units tests the start weights as they are.
+    What `before_step` raises before a training step ends the trial. `old_classes` are those that the start weights
+    tell apart. On a CPU the same trial gives the same numbers, whatever runs beside it. A trial without units tests
+    the start weights as they are.
     Raises FrozenChangedError where a frozen unit differs after training, WeightsError where `start_weights`
     do not fit, DataError where the data cannot be split so.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     torch.set_num_threads(trial.threads)
+    keep_memory()
     device = torch.device(trial.device)
     network = build_network(trial, start_weights).to(device).to(memory_format=torch.channels_last)
     before = frozen_hash(network, trial.units, trial.method, trial.statistics)
@@ -71,7 +76,7 @@ def run_trial(
     if trial.units:
         learning = prepare(network, trial.units, trial.method, trial.rank, stream_seed(trial, "adapters"))
         learned = sum(parameter.numel() for parameter in learning)
-        epochs, best_epoch, best, stopped = _fit(trial, network, learning, work, report)
+        epochs, best_epoch, best, stopped = _fit(trial, network, learning, work, report, before_step)
     after = frozen_hash(network, trial.units, trial.method, trial.statistics)
     if before != after:
         raise FrozenChangedError(f"trial {trial.id[:12]} ({trial.strategy}): frozen units changed during training")
@@ -185,14 +190,19 @@ def split_of(trial: Trial, dataset: Dataset) -> Split:
 
 
 def _fit(
-    trial: Trial, network: Network, learning: list[nn.Parameter], work: Work, report: Report | None
+    trial: Trial,
+    network: Network,
+    learning: list[nn.Parameter],
+    work: Work,
+    report: Report | None,
+    before_step: Callable[[], None] | None,
 ) -> tuple[list[Epoch], int, dict[str, Tensor], bool]:
     """Epochs, the best one by validation loss, its tensors, and whether training stopped by itself.
 
     The best epoch is 0, and the tensors are the last ones, where the validation loss never was a number. With fixed
     iterations the last epoch counts, unless its loss is no number.
     """
-    optimiser = _optimiser(trial, network, learning)
+    optimiser = optimiser_of(trial, network, learning)
     batches = work.batches()
     measured = work.batches() if trial.method == "auto rates" else None
     epochs: list[Epoch] = []
@@ -205,7 +215,7 @@ def _fit(
         torch.manual_seed(stream_seed(trial, "dropout"))
         for number in count(1):
             clock = time.perf_counter()
-            if measured is not None and optimiser is not None:
+            if measured is not None:
                 norms = relative_gradient_norms(
                     network, trial.units, (work.loss(*batch) for batch in islice(measured, AUTO_BATCHES))
                 )
@@ -220,9 +230,11 @@ def _fit(
             )
             total, steps = torch.zeros((), device=device), min(left, trial.batches_per_epoch)
             for _ in range(steps):
+                if before_step is not None:
+                    before_step()
                 loss = work.loss(*next(batches))
-                if optimiser is not None:
-                    optimiser.zero_grad(set_to_none=True)
+                if learning:
+                    optimiser.forget_gradients()
                     torch.autograd.backward(loss)
                     optimiser.step()
                 total += loss.detach()
@@ -256,10 +268,8 @@ def _fit(
     return epochs, best_epoch, best or trained_tensors(network, trial.units, trial.statistics), stopped
 
 
-def _optimiser(trial: Trial, network: Network, learning: list[nn.Parameter]) -> torch.optim.Optimizer | None:
-    """Adam or SGD over what learns, with the rate of each unit; None where only statistics move."""
-    if not learning:
-        return None
+def optimiser_of(trial: Trial, network: Network, learning: Sequence[nn.Parameter]) -> Optimiser:
+    """The trial's optimiser over what learns, with the rate of each unit; with nothing to move where nothing does."""
     factors: dict[str, float] = json.loads(trial.unit_rates) if trial.unit_rates else {}
     unit_of = {name: unit for unit, names in tensor_names(network, trial.units).items() for name in names}
     # Under "auto rates" each unit is a group of its own, whose rate changes from epoch to epoch.
@@ -270,16 +280,15 @@ def _optimiser(trial: Trial, network: Network, learning: list[nn.Parameter]) -> 
         if id(parameter) in learns:
             unit = unit_of.get(name, "")
             groups.setdefault((factors.get(unit, 1.0), unit if alone else ""), []).append(parameter)
-    parameters = [
-        {"params": those, "lr": trial.learning_rate * factor, "unit": unit} for (factor, unit), those in groups.items()
-    ]
-    if trial.optimiser == "sgd":
-        # The fused kernel fails where a parameter's first gradient comes later than others' (torch 2.15).
-        fused = trial.method != "gradual unfreezing"
-        return torch.optim.SGD(
-            parameters, lr=trial.learning_rate, momentum=trial.momentum, weight_decay=trial.weight_decay, fused=fused
-        )
-    return torch.optim.Adam(parameters, lr=trial.learning_rate, weight_decay=trial.weight_decay, fused=True)
+    return Optimiser(
+        (
+            Group(weights=weights, rate=trial.learning_rate * factor, unit=unit)
+            for (factor, unit), weights in groups.items()
+        ),
+        trial.optimiser,
+        momentum=trial.momentum,
+        weight_decay=trial.weight_decay,
+    )
 
 
 def _all_learn_from(trial: Trial) -> int:

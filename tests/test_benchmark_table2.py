@@ -14,7 +14,8 @@ import torch
 from benchmarks import table2_gpu
 from benchmarks.without_ray import lacks_memory, pieces, run_piece
 from dashboard.figures.comparison import published_cells
-from engine import published, search
+from engine import published
+from engine.preparation import prepare
 from engine.store import Store, is_running
 from engine.study_settings import (
     DataSettings,
@@ -66,7 +67,7 @@ def test_an_interrupted_table_goes_on_and_closes_every_trial_of_a_ray_run_once(t
 
     piece = run_piece(STUDY, store, tmp_path / "cache", at_once=2)
     rows = store.attempts(STUDY.name)
-    planned = search.prepare(STUDY, Store.at(tmp_path / "other"), tmp_path / "cache", lambda part, text: None).trials
+    planned = prepare(STUDY, Store.at(tmp_path / "other"), tmp_path / "cache", lambda part, text: None).trials
     assert sorted(rows["id"]) == sorted(trial.id for trial in planned)  # each once, the test of the start too
     assert set(rows["state"]) == {"completed"}
     assert set(first["id"]) < set(rows["id"])
@@ -107,7 +108,7 @@ def test_only_what_lacks_memory_lowers_how_many_run() -> None:
 
 def stored(store: Store, study: Study, dice: Callable[[Attempt], float]) -> None:
     """Every trial of `study` closed, with the Dice that is made for it."""
-    ready = search.prepare(study, store, Path(store.files.root) / "cache", lambda part, text: None)
+    ready = prepare(study, store, Path(store.files.root) / "cache", lambda part, text: None)
     store.write_plan(study.name, ready.trials, ready.facts)
     for trial in ready.trials:
         plain = attempt(trial)

@@ -16,11 +16,6 @@ from engine.models.network import NamedUnits
 from tests.trained_store import SIZE, STUDY, WIDTH, TrainedStore, brightness_network, disc, make_trained_store
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedStore:
-    return make_trained_store(tmp_path_factory.mktemp("store"))
-
-
 @pytest.fixture
 def fresh(tmp_path: Path) -> TrainedStore:
     """A store that the test may damage."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from engine import large_layers
 from engine.large_layers import LargeLayers
+from engine.optimiser import Group, Optimiser
 
 BATCH, INPUTS = 8, 60
 
@@ -30,18 +31,29 @@ def chain() -> nn.Sequential:
         )
 
 
-def sgd(network: nn.Module, **changes: float) -> torch.optim.SGD:
-    """As a training of Cheng and Malhi's networks, its last layer at ten times the rate."""
+SETTINGS = {"momentum": 0.9, "weight_decay": 5e-4}
+
+
+def theirs(network: nn.Module, **changes: float) -> torch.optim.SGD:
+    """As a training of Cheng and Malhi's networks, its last layer at ten times the rate; PyTorch's."""
     *first, weight, bias = network.parameters()
     groups = [{"params": first}, {"params": [weight, bias], "lr": 0.1}]
-    settings = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4} | changes
-    return torch.optim.SGD(groups, fused=True, **settings)
+    return torch.optim.SGD(groups, lr=0.01, fused=True, **SETTINGS | changes)
 
 
-def step(network: nn.Module, optimiser: torch.optim.Optimizer, seed: int, half: bool, backwards: int = 1) -> Tensor:
+def own(network: nn.Module, **changes: float) -> Optimiser:
+    """The same, ours."""
+    *first, weight, bias = network.parameters()
+    groups = [Group(weights=first, rate=0.01), Group(weights=[weight, bias], rate=0.1)]
+    return Optimiser(groups, "sgd", **SETTINGS | changes)
+
+
+def step(
+    network: nn.Module, optimiser: torch.optim.Optimizer | Optimiser, seed: int, half: bool, backwards: int = 1
+) -> Tensor:
     """One step of training on a batch of its own (or several, whose gradients add up); the last loss."""
     torch.manual_seed(seed)
-    optimiser.zero_grad(set_to_none=True)
+    network.zero_grad(set_to_none=True)
     for _ in range(backwards):
         inputs, truth = torch.randn(BATCH, INPUTS), torch.randint(0, 3, (BATCH,))
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -65,11 +77,11 @@ def said(network: nn.Module, half: bool) -> Tensor:
 @pytest.mark.parametrize("changes", [{}, {"momentum": 0.0}, {"weight_decay": 0.0}])
 def test_weights_losses_and_validation_are_those_of_sgd(half: bool, changes: dict[str, float]) -> None:
     plain, ours = chain(), chain()
-    theirs, own = sgd(plain, **changes), sgd(ours, **changes)
-    with torch.random.fork_rng(devices=[]), LargeLayers(ours, own) as large:
+    their, mine = theirs(plain, **changes), own(ours, **changes)
+    with torch.random.fork_rng(devices=[]), LargeLayers(ours, mine) as large:
         assert large.modules == [ours[0], ours[3]]
         for seed in range(6):
-            losses = step(plain, theirs, seed, half), step(ours, own, seed, half)
+            losses = step(plain, their, seed, half), step(ours, mine, seed, half)
             torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-6)
             torch.testing.assert_close(said(plain, half), said(ours, half), rtol=1e-4, atol=1e-4)
     assert plain[0].weight.grad is not None
@@ -81,29 +93,28 @@ def test_weights_losses_and_validation_are_those_of_sgd(half: bool, changes: dic
 
 def test_gradients_of_two_backward_passes_add_up() -> None:
     plain, ours = chain(), chain()
-    theirs, own = sgd(plain), sgd(ours)
-    with torch.random.fork_rng(devices=[]), LargeLayers(ours, own):
+    their, mine = theirs(plain), own(ours)
+    with torch.random.fork_rng(devices=[]), LargeLayers(ours, mine):
         for seed in range(3):
-            step(plain, theirs, seed, half=False, backwards=2)
-            step(ours, own, seed, half=False, backwards=2)
+            step(plain, their, seed, half=False, backwards=2)
+            step(ours, mine, seed, half=False, backwards=2)
     torch.testing.assert_close(ours[0].weight, plain[0].weight, rtol=1e-5, atol=1e-6)
 
 
 def test_a_rate_that_changes_between_steps_counts() -> None:
     plain, ours = chain(), chain()
-    theirs, own = sgd(plain), sgd(ours)
-    with torch.random.fork_rng(devices=[]), LargeLayers(ours, own):
+    their, mine = theirs(plain), own(ours)
+    with torch.random.fork_rng(devices=[]), LargeLayers(ours, mine):
         for seed in range(3):
-            for optimiser in (theirs, own):
-                optimiser.param_groups[0]["lr"] = 0.1 / (seed + 1)
-            step(plain, theirs, seed, half=True)
-            step(ours, own, seed, half=True)
+            their.param_groups[0]["lr"] = mine.groups[0].rate = 0.1 / (seed + 1)
+            step(plain, their, seed, half=True)
+            step(ours, mine, seed, half=True)
     torch.testing.assert_close(ours[3].weight, plain[3].weight, rtol=1e-5, atol=1e-6)
 
 
 def test_a_layer_that_is_frozen_for_a_while_stays_as_it_is() -> None:
     network = chain()
-    optimiser = sgd(network)
+    optimiser = own(network)
     with torch.random.fork_rng(devices=[]), LargeLayers(network, optimiser):
         network[0].weight.requires_grad_(False)
         step(network, optimiser, 0, half=False)
@@ -115,7 +126,7 @@ def test_a_layer_that_is_frozen_for_a_while_stays_as_it_is() -> None:
 
 def test_afterwards_the_layers_are_as_they_were() -> None:
     network = chain()
-    optimiser = sgd(network)
+    optimiser = own(network)
     with torch.random.fork_rng(devices=[]):
         with LargeLayers(network, optimiser):
             step(network, optimiser, 0, half=True)
@@ -130,18 +141,15 @@ def test_afterwards_the_layers_are_as_they_were() -> None:
     "optimiser",
     [
         lambda network: None,
-        lambda network: torch.optim.Adam(network.parameters()),
-        lambda network: torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True),
-        lambda network: torch.optim.SGD(network[5].parameters(), lr=0.1),
+        lambda network: Optimiser([Group(weights=list(network.parameters()), rate=0.1)]),
+        lambda network: Optimiser([Group(weights=list(network[5].parameters()), rate=0.1)], "sgd"),
     ],
 )
-def test_what_is_no_plain_sgd_or_not_large_is_left_alone(
-    optimiser: Callable[[nn.Module], torch.optim.Optimizer | None],
-) -> None:
+def test_what_is_not_sgd_or_not_large_is_left_alone(optimiser: Callable[[nn.Module], Optimiser | None]) -> None:
     network = chain()
     found = optimiser(network)
-    before = [len(group["params"]) for group in found.param_groups] if found else []
+    before = [len(group.weights) for group in found.groups] if found else []
     with LargeLayers(network, found) as large:
         assert large.modules == []
         assert "forward" not in vars(network[0])
-    assert ([len(group["params"]) for group in found.param_groups] if found else []) == before
+    assert ([len(group.weights) for group in found.groups] if found else []) == before

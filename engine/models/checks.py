@@ -11,6 +11,7 @@ from engine.errors import StrategyError, StudyFileError
 from engine.models.classifier import Classifier
 from engine.models.network import Network, freeze_all_but, hold_statistics, tensor_names
 from engine.models.own_network import said
+from engine.optimiser import Group, Optimiser
 
 
 def check_network(
@@ -105,7 +106,7 @@ def _check_frozen(network: Network, where: str, side: int, channels: int, batch_
             loss = binary_cross_entropy_with_logits(network(images).float(), truth)
             if learning:
                 torch.autograd.backward(loss)
-                torch.optim.Adam(learning, lr=1e-2).step()
+                Optimiser([Group(weights=learning, rate=1e-2)]).step()
         except Exception as error:  # as above
             raise StudyFileError(
                 f"{where}: a training step on {batch_size} images with unit '{unit}' frozen failed: {said(error)}"

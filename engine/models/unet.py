@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.architectures import UNET_CONVOLUTIONS, UNET_STAGES
+from engine.models.fused import convolve_relu
 
 DROPOUT = 0.5
 """Just after block 5; active in training for every strategy (Amiri et al. 2020, II-A)."""
@@ -96,9 +97,9 @@ class UNet(nn.Module):
             case "2" | "3" | "4":
                 return (*hidden, _run(self._block(stage), functional.max_pool2d(last, 2)))
             case "5a":
-                return (*hidden, functional.relu(self.block5a(functional.max_pool2d(last, 2)), inplace=True))
+                return (*hidden, convolve_relu(self.block5a, functional.max_pool2d(last, 2)))
             case "5b":
-                return (*skips, functional.relu(self.block5b(last), inplace=True))
+                return (*skips, convolve_relu(self.block5b, last))
             case "dropout":
                 return (*skips, functional.dropout(last, DROPOUT, training=self.training))
         return (*skips[:-1], _open(self._block(stage), last, skips[-1]))
@@ -122,11 +123,11 @@ def _opening(inputs: int, outputs: int) -> nn.ModuleList:
 
 def _run(convolutions: Iterable[nn.Module], hidden: Tensor) -> Tensor:
     for convolution in convolutions:
-        hidden = functional.relu(convolution(hidden), inplace=True)
+        hidden = convolve_relu(cast(nn.Conv2d, convolution), hidden)
     return hidden
 
 
 def _open(block: nn.ModuleList, hidden: Tensor, skip: Tensor) -> Tensor:
     hidden = functional.interpolate(hidden, scale_factor=2, mode="bilinear", align_corners=False)
-    hidden = functional.relu(block[0](functional.pad(hidden, (0, 1, 0, 1))), inplace=True)
+    hidden = convolve_relu(cast(nn.Conv2d, block[0]), functional.pad(hidden, (0, 1, 0, 1)))
     return _run([block[1], block[2]], torch.cat((skip, hidden), dim=1))
