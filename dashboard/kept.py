@@ -20,7 +20,8 @@ from dashboard.figures.answer import told_in
 from dashboard.figures.cells import Rate, cell_table, fold_table, in_rows, trial_table
 from dashboard.figures.comparison import published_cells
 from dashboard.figures.frames import frames_table
-from dashboard.figures.measures import MAIN, measure_of
+from dashboard.figures.intervals import mean_intervals
+from dashboard.figures.measures import MAIN, measure_of, task_of
 from dashboard.figures.outlines import extremes_table
 from dashboard.figures.rows import parts
 from dashboard.figures.shared_folds import with_shared_folds
@@ -64,7 +65,8 @@ def attempts(root: str, study: str, version: str) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def images(root: str, study: str, version: str) -> pd.DataFrame:
-    return Store.at(root).test_images(study, columns=image_rows.FIELDS, known=known(root, study, "test images"))
+    there, past = Store.at(root), known(root, study, "test images")
+    return there.test_images(study, columns=image_rows.fields_of(task_of(there.facts(study))), known=past)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -167,9 +169,9 @@ def _row_statistics(
     table = pd.DataFrame(columns=["strategy", "low", "high", "interval"])
     if images is None:
         return RowStatistics(intervals=table, recommendation=None)
-    images = images[["strategy", "fold", "index", "group", "dice"]]
-    found = significance.cell_intervals(images, resamples=RESAMPLES, scale="amount" if measure == "hd95" else "part")
-    found["interval"] = "bootstrap over " + found["units"].astype(str) + " " + found["resampled"] + "s"
+    columns = ["strategy", "fold", "index", "group", "dice", "label"]
+    images = images[[name for name in columns if name in images]]
+    found = mean_intervals(images, measure, resamples=RESAMPLES)
     recommendation = None
     with suppress(DataError):  # images that cannot be compared leave the row without one
         if measure in MAIN:

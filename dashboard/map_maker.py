@@ -95,18 +95,19 @@ class MapMaker:
             },
         ) as process:
             assert process.stdout is not None
+            error = ""
             for line in process.stdout:
-                self._tell(task, **json.loads(line))
-        if self._state[task].error:
-            return
-        if process.returncode:
-            self._tell(
-                task,
-                error=f"the process that made the map ended with {process.returncode}; its reason stands in the "
-                "server's terminal (most likely: out of memory)",
+                news = json.loads(line)
+                error = news.get("error", error)
+                if not error:
+                    self._tell(task, **news)
+        # Told once the process has ended: what is asked for anew then is told nothing by the old one.
+        if process.returncode and not error:
+            error = (
+                f"the process that made the map ended with {process.returncode}; its reason stands in the server's "
+                "terminal (most likely: out of memory)"
             )
-        else:
-            self._tell(task, part=1.0, text="made", done=True)
+        self._tell(task, **({"error": error} if error else {"part": 1.0, "text": "made", "done": True}))
 
     def _tell(self, task: MapTask, **news: object) -> None:
         with self._change:

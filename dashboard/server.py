@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 from streamlit.web import bootstrap
 
 from dashboard import kept_uploads, limits, logs, reader_page, thumbnails, watching
+from dashboard.figures.palette import GROUND
 from dashboard.live import program as live_program
 from dashboard.observed import Observed
 from dashboard.origin import OwnPagesOnly
@@ -39,11 +40,11 @@ THEME = {
     "theme.headingFontWeights": [700, 650, 650],
     "theme.headingFontSizes": ["1.75rem", "1.3rem", "1.1rem"],
     "theme.light.primaryColor": "#0b6e8a",
-    "theme.light.backgroundColor": "#ffffff",
+    "theme.light.backgroundColor": GROUND[False],
     "theme.light.secondaryBackgroundColor": "#f6f7f8",
     "theme.light.textColor": "#1f2933",
     "theme.dark.primaryColor": "#4fc3e0",
-    "theme.dark.backgroundColor": "#14181c",
+    "theme.dark.backgroundColor": GROUND[True],
     "theme.dark.secondaryBackgroundColor": "#1d2328",
     "theme.dark.textColor": "#e6eaee",
 }
@@ -149,7 +150,10 @@ def is_loopback(host: str) -> bool:
 
 
 def free_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens at `host`:`port` (0: any free port). Raises WhichLayersError where it is taken."""
+    """A socket that listens at `host`:`port` (0: any free port). Raises WhichLayersError where it is taken.
+
+    It names its protocol: asyncio sends small parts at once only through such a one.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:

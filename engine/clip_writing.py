@@ -36,7 +36,7 @@ def clip_writer(path: Path, *, frame_ms: float | None) -> Iterator[AddFrame]:
         nonlocal writer, size
         if writer is None:
             size = clip_size(*frame.shape[:2])
-            rate = min(60.0, max(1.0, 1000 / (frame_ms or FRAME_MS)))
+            rate = 1000 / written_frame_ms(frame_ms)
             with _quiet():
                 writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"VP80"), rate, size)
             if not writer.isOpened():
@@ -49,6 +49,11 @@ def clip_writer(path: Path, *, frame_ms: float | None) -> Iterator[AddFrame]:
     finally:
         if writer is not None:
             writer.release()
+
+
+def written_frame_ms(frame_ms: float | None) -> float:
+    """How long a frame is shown in a written clip, where the source says `frame_ms`."""
+    return min(1000.0, max(1000 / 60, frame_ms or FRAME_MS))
 
 
 def clip_size(height: int, width: int) -> tuple[int, int]:

@@ -4,8 +4,8 @@ A frame's vector is what the network's deepest layer makes of it: mean and sprea
 (of a classifier the layer before the output), at length 1. A frame also has a look (`engine.appearance`), since a
 network may make little of what another scanner changes. The distance to the fifth nearest training image says how
 unlike them a frame is (Sun et al. 2022, arXiv:2204.06507); what is farther than nearly all validation images, by vector
-or by look, is warned of. The map is the study's own where it keeps one, else t-SNE of the training images; a frame
-stands at the mean of its nearest neighbours.
+or by look, is warned of (`engine.warning_thresholds`: both ways together hold the wanted part). The map is the study's
+own where it keeps one, else t-SNE of the training images; a frame stands at the mean of its nearest neighbours.
 """
 
 import io
@@ -32,14 +32,15 @@ from engine.models import Classifier, UNet
 from engine.predicting import TrainedNetwork, seen_square
 from engine.store import Store
 from engine.trial_images import trial_images
+from engine.warning_thresholds import joint_thresholds
 
-REVISION = 3
+REVISION = 4
 NEIGHBOUR = 5
 """Whose distance says how unlike the training images a frame is."""
 SHOWN = 6
 """Nearest training images that are named."""
-QUANTILE = 0.975
-"""Part of the validation images that are nearer than each of the two thresholds."""
+FALSE_WARNINGS = 0.05
+"""Part of the validation images that may be beyond one of the two thresholds, or both."""
 FEWEST = 20
 """Validation images below which the threshold comes from the training images, each against the others."""
 SLICE_SECONDS = 0.1
@@ -62,6 +63,10 @@ class Reference:
     look_threshold: float
     places: Float32[np.ndarray, "image 2"]
     """On the map; distances have no unit."""
+    warned: int
+    """Validation images beyond one of the thresholds, or both."""
+    left_out: float
+    """Part of them that would be, were each left out of the choice of thresholds."""
     from_training: bool
     """Whether `distances` are of training images, for lack of validation images."""
 
@@ -124,22 +129,25 @@ def prepare(
     own, others = vectors[: len(training)], vectors[len(training) :]
     from_training = len(others) < FEWEST
     asked = own if from_training else others
-    distances = np.sort(_nearest(own, asked, NEIGHBOUR + from_training)[1][:, -1])
+    distances = _nearest(own, asked, NEIGHBOUR + from_training)[1][:, -1]
     figures = np.stack(looks)
     scale = comparable(figures[: len(training)])
     seen = scale.of(figures)
     seen_own, seen_asked = seen[: len(training)], seen[: len(training)] if from_training else seen[len(training) :]
-    look_distances = [_look(seen_own, one, NEIGHBOUR + from_training) for one in seen_asked]
+    look_distances = np.asarray([_look(seen_own, one, NEIGHBOUR + from_training) for one in seen_asked], np.float32)
+    limits = joint_thresholds(distances, look_distances, part=FALSE_WARNINGS)
     yield 0.9
     index = np.asarray(training, np.int32)
     reference = Reference(
         vectors=own,
         index=index,
-        distances=distances,
-        threshold=float(np.quantile(distances, QUANTILE)),
+        distances=np.sort(distances),
+        threshold=limits.first,
         looks=scale,
         seen=seen_own,
-        look_threshold=float(np.quantile(look_distances, QUANTILE)),
+        look_threshold=limits.second,
+        warned=limits.warned,
+        left_out=limits.left_out,
         places=_places(store, network, own, index),
         from_training=from_training,
     )
@@ -246,6 +254,8 @@ def _read(path: Path) -> Reference | None:
                 looks=Looks(mean=kept["look_mean"], spread=kept["look_spread"], axes=kept["look_axes"]),
                 threshold=float(kept["threshold"]),
                 look_threshold=float(kept["look_threshold"]),
+                warned=int(kept["warned"]),
+                left_out=float(kept["left_out"]),
                 from_training=bool(kept["from_training"]),
             )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # not there, cut off, of another make: made again

@@ -1,7 +1,6 @@
 """The Live program alone, in a process of its own, mounted under a prefix as the dashboard mounts it."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -51,6 +50,7 @@ def main(store: str, cache: str, refresh_seconds: str) -> None:
     from starlette.routing import Mount, Route
 
     from dashboard.live import program as live_program
+    from dashboard.server import free_socket
 
     live_program.REFRESH_SECONDS = float(refresh_seconds)
     live_program.MAX_FILE = "20mb"
@@ -65,7 +65,7 @@ def main(store: str, cache: str, refresh_seconds: str) -> None:
         return Response(status_code=204)
 
     app = Starlette(routes=[Route("/favicon.ico", icon), Mount(PREFIX, program)], lifespan=lifespan)
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = free_socket("127.0.0.1", 0)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}{PREFIX}", flush=True)
     uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listening])
 

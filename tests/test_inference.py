@@ -27,11 +27,6 @@ from tests.trained_store import (
 )
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedStore:
-    return make_trained_store(tmp_path_factory.mktemp("store"))
-
-
 @pytest.fixture
 def fresh(tmp_path: Path) -> TrainedStore:
     """A store that the test may damage."""

@@ -18,12 +18,7 @@ from PIL import Image
 
 from dashboard.inference.worker import InferenceError, InferenceWorker, shared_worker
 from engine.errors import DataError, StoreError, StrategyError
-from tests.trained_store import SIZE, STUDY, WIDTH, TrainedStore, disc, make_trained_store, png
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedStore:
-    return make_trained_store(tmp_path_factory.mktemp("store"))
+from tests.trained_store import SIZE, STUDY, WIDTH, TrainedStore, disc, png
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from dashboard.inference.messages import TABLE, ClipBegun, ClipRow, ClipStep
 from dashboard.inference.turns import Turns
 from dashboard.inference.worker import InferenceWorker
 from dashboard.live.clips import answer_clip
+from dashboard.live.player import scrubber
 from dashboard.live.timeline import MOST_POINTS, Timeline, timeline, timeline_table
 from dashboard.live.words import clip_figures, kept_of
 from engine.errors import DataError
@@ -26,28 +27,20 @@ from engine.images import Kept, open_clip
 from engine.inference import load_model, predict
 from engine.overlays import CYAN
 from tests import made_files
-from tests.live_server import LiveServer, served
-from tests.trained_store import STUDY, TrainedStore, disc, make_trained_store, png
+from tests.live_server import LiveServer
+from tests.trained_store import STUDY, TrainedStore, disc, png
 
 FRAMES = [disc(48, 64, radius) for radius in (6, 8, 10, 12, 14, 16, 18)]
 DICOM = made_files.dicom(FRAMES, regions=[made_files.region((0, 0, 63, 47), spacing_cm=0.05)])
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedStore:
-    return make_trained_store(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture(scope="module")
-def server(trained: TrainedStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with served(trained.root, tmp_path_factory.mktemp("cache")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Client:
+def client(live_server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Client:
     return Client(
-        f"{server.address}/", verbose=False, analytics_enabled=False, download_files=tmp_path_factory.mktemp("down")
+        f"{live_server.address}/",
+        verbose=False,
+        analytics_enabled=False,
+        download_files=tmp_path_factory.mktemp("down"),
     )
 
 
@@ -107,9 +100,9 @@ def received(message: str | bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def test_frames_over_the_websocket_are_answered_and_the_latest_one_wins(
-    server: LiveServer, trained: TrainedStore
+    live_server: LiveServer, trained: TrainedStore
 ) -> None:
-    with connect(f"{server.address.replace('http', 'ws')}/stream") as socket:
+    with connect(f"{live_server.address.replace('http', 'ws')}/stream") as socket:
         socket.send(png(FRAMES[0]))
         assert "No trial chosen" in received(socket.recv(30))[0]["problem"]
         socket.send(json.dumps({"study": STUDY, "trial": trained.bright.id}))
@@ -132,6 +125,46 @@ def test_frames_over_the_websocket_are_answered_and_the_latest_one_wins(
         socket.send(json.dumps([1]))
         socket.send(png(FRAMES[-1]))
         assert "problem" in received(socket.recv(30))[0]
+
+
+def test_two_trials_answer_the_same_frame_of_a_stream_and_no_other(
+    live_server: LiveServer, trained: TrainedStore
+) -> None:
+    bright, dark = (areas(trained, trial.id) for trial in (trained.bright, trained.dark))
+    assert len(set(zip(bright, dark, strict=True))) == len(FRAMES)
+    with connect(f"{live_server.address.replace('http', 'ws')}/stream") as socket:
+        both = {"study": STUDY, "trial": trained.bright.id, "study2": STUDY, "trial2": trained.dark.id}
+        socket.send(json.dumps(both))
+        sent, answers = 0, list[int]()
+        while len(answers) < 12:
+            while sent < (answers[-1] if answers else 0) + 5:
+                socket.send(png(FRAMES[sent % len(FRAMES)]))
+                sent += 1
+            said, pictures = received(socket.recv(30))
+            number = (said["frame"] - 1) % len(FRAMES)
+            assert [one["trial"] for one in said["pair"]] == [trained.bright.id, trained.dark.id]
+            assert [one["area_pixels"] for one in said["pair"]] == [bright[number], dark[number]]
+            first, second = pictures[: said["bytes"][0]], pictures[said["bytes"][0] :]
+            assert len(second) == said["bytes"][1]
+            drawn = [np.asarray(Image.open(io.BytesIO(picture))) for picture in (first, second)]
+            assert drawn[0].shape == drawn[1].shape == (48, 64, 3)
+            assert (drawn[0] != drawn[1]).any()
+            answers.append(said["frame"])
+        assert answers == sorted(set(answers))
+        assert answers[-1] > len(answers)  # frames in between were replaced
+
+
+def test_a_second_trial_that_is_gone_is_said_beside_the_first_ones_answer(
+    live_server: LiveServer, trained: TrainedStore
+) -> None:
+    with connect(f"{live_server.address.replace('http', 'ws')}/stream") as socket:
+        socket.send(json.dumps({"study": STUDY, "trial": trained.bright.id, "study2": STUDY, "trial2": "f" * 16}))
+        socket.send(png(FRAMES[0]))
+        said, pictures = received(socket.recv(30))
+        first, second = said["pair"]
+        assert first["area_pixels"] == areas(trained, trained.bright.id)[0]
+        assert 'role="alert"' in second["problem"]
+        assert said["bytes"] == [len(pictures), 0]
 
 
 def test_two_trials_look_at_a_clip_together(worker: InferenceWorker, trained: TrainedStore, tmp_path: Path) -> None:
@@ -226,6 +259,28 @@ def test_a_timeline_of_classes_shows_the_most_probable_and_areas_are_in_mm2_wher
     measured.add([(ClipRow(frame=1, values=(100.0, 10.0), milliseconds=1.0),)])
     assert timeline_table(measured)["value"].tolist() == pytest.approx([10.0, 1.0])
     assert timeline(measured, timeline_table(measured)).layout.yaxis.title.text == "area (mm²)"
+
+
+def test_a_finished_clips_timeline_says_where_each_frame_stands() -> None:
+    kept = Timeline(begun=begun(), trials=("a",))
+    kept.add([(ClipRow(frame=frame, values=(1.0, 2.0), milliseconds=1.0),) for frame in range(1, 11)])
+    figure = timeline(kept, timeline_table(kept), frames=10)
+    assert figure.layout.meta == {"first": 0.0, "step": 0.04}
+    assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 0.0
+    assert figure.layout.xaxis.range == pytest.approx((0.0, 0.36))
+    assert figure.data[0].customdata.tolist() == list(range(1, 11))
+    assert not timeline(kept, timeline_table(kept)).layout.shapes  # nothing to play yet
+    untimed = Timeline(begun=begun(frame_ms=None), trials=("a",))
+    untimed.add([(ClipRow(frame=1, values=(1.0, 2.0), milliseconds=1.0),)])
+    assert timeline(untimed, timeline_table(untimed), frames=1).layout.meta == {"first": 1.0, "step": 1.0}
+
+
+@pytest.mark.parametrize(("frame_ms", "seconds"), [(40.0, 0.04), (None, 0.04), (5.0, 1 / 60), (5000.0, 1.0)])
+def test_the_slider_counts_by_the_time_of_a_frame_in_the_written_clip(frame_ms: float | None, seconds: float) -> None:
+    told = scrubber(1234, frame_ms)
+    assert 'max="1234"' in told
+    assert "frame 1 of 1,234" in told
+    assert f'data-seconds="{seconds:.6f}"' in told
 
 
 def test_what_was_kept_is_told_and_never_that_it_is_anonymous() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,17 +14,13 @@ import psutil
 import pytest
 from PIL import Image
 
+from dashboard.live.frame_route import LARGEST_BYTES
 from dashboard.trained_trials import TrainedStudies
 from engine.inference import load_model, predict
 from engine.overlays import CYAN
 from engine.store import Store
 from tests.live_server import served
 from tests.trained_store import STUDY, TrainedStore, another, attempt, disc, make_trained_store, png
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedStore:
-    return make_trained_store(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +220,40 @@ def test_an_empty_store_says_what_to_run(tmp_path: Path) -> None:
     store.begin("demo", "name: demo\n")
     assert studies.names() == []
     assert studies.seen() == [["demo", 0, 0]]
+
+
+def asked(live: httpx.Client, content: bytes, **named: str) -> httpx.Response:
+    """The answer of the plain route."""
+    return live.post("/frame", params=named, content=content)
+
+
+def test_a_frame_by_plain_http_has_the_same_answer(live: httpx.Client, trained: TrainedStore) -> None:
+    said = asked(live, png(disc()), study=STUDY, trial=trained.bright.id[:10])
+    assert said.status_code == 200
+    answer = said.json()
+    expected = predict(load_model(trained.store, STUDY, trained.bright.id, device="cpu"), disc())
+    assert answer["area_pixels"] == expected.area_pixels
+    assert answer["kept"]["height"] == 96
+    mask, drawn = (np.asarray(Image.open(io.BytesIO(b64decode(answer[name])))) for name in ("mask", "drawn"))
+    np.testing.assert_array_equal(mask == 255, expected.mask == 1)
+    assert drawn.shape == (96, 128, 3)
+    without = asked(live, png(disc()), study=STUDY, trial=trained.bright.id, pictures="no").json()
+    assert without.keys() == answer.keys() - {"mask", "drawn"}
+
+
+def test_mistakes_by_plain_http_are_one_line(live: httpx.Client, trained: TrainedStore) -> None:
+    good = {"study": STUDY, "trial": trained.bright.id}
+    for content, named, words in (
+        (b"", good, "no frame came"),
+        (b"no picture", good, "this frame"),
+        (png(disc()), {}, "no trial chosen"),
+        (png(disc()), {"study": "nobody", "trial": "best"}, "nobody"),
+        (png(disc()), {**good, "kind": "both"}, "'kind' is not known here"),
+    ):
+        said = asked(live, content, **named)
+        assert said.status_code == 422, words
+        assert words in said.json()["problem"]
+        assert "\n" not in said.json()["problem"]
+    large = asked(live, bytes(LARGEST_BYTES + 1), **good)
+    assert (large.status_code, "32 MB" in large.json()["problem"]) == (413, True)
+    assert live.get("/frame").status_code != 200

@@ -18,7 +18,7 @@ from engine.datasets.simulated import simulated_dataset
 from engine.errors import DataError
 from engine.images import read_image, resize_image
 from engine.models.unet import UNet
-from engine.neighbours import SHOWN, Neighbours, Reference, neighbours, prepare
+from engine.neighbours import FALSE_WARNINGS, SHOWN, Neighbours, Reference, neighbours, prepare
 from engine.predicting import TrainedNetwork, load_trial
 from engine.store import Store
 from engine.trial_images import trial_images
@@ -96,6 +96,21 @@ def test_a_training_image_is_its_own_nearest_neighbour(
     assert 0.1 < np.mean(within) < 0.9
 
 
+def test_both_ways_together_hold_the_wanted_part_of_the_validation_images(
+    simulated: tuple[Store, TrainedNetwork, Path], reference: Reference
+) -> None:
+    store, network, cache = simulated
+    row = {str(key): value for key, value in store.plan(STUDY).iloc[0].to_dict().items()}
+    images = trial_images(row, cache, STUDY)
+    whom = images.split.training if reference.from_training else images.split.validation
+    assert len(whom) == len(reference.distances)
+    assert reference.warned <= FALSE_WARNINGS * len(whom)
+    if not reference.from_training:
+        found = asked(reference, network, [images.dataset.images[place] for place in whom])
+        assert sum(one.unlike for one in found) == reference.warned
+    assert reference.warned / len(whom) <= reference.left_out <= 0.3
+
+
 def test_it_is_kept_for_the_next_time_and_made_again_where_it_is_damaged(
     simulated: tuple[Store, TrainedNetwork, Path], reference: Reference
 ) -> None:
@@ -104,7 +119,10 @@ def test_it_is_kept_for_the_next_time_and_made_again_where_it_is_damaged(
     np.testing.assert_array_equal(again.vectors, reference.vectors)
     (kept,) = (simulated[2] / "neighbours").glob("*.npz")
     kept.write_bytes(kept.read_bytes()[:500])
-    assert finished(prepare(*simulated))[0].threshold == pytest.approx(reference.threshold)
+    made_again = finished(prepare(*simulated))[0]
+    assert made_again.threshold == pytest.approx(reference.threshold)
+    assert (made_again.warned, made_again.left_out) == (reference.warned, reference.left_out)
+    assert (again.warned, again.left_out) == (reference.warned, reference.left_out)
 
 
 def test_another_simulated_scanner_is_warned_of(
@@ -192,4 +210,7 @@ def test_the_process_answers_slice_by_slice_and_the_page_warns(
     assert 'role="alert"' in told
     assert "unlike anything that this network was trained on" in told
     assert told.count("<circle") == len(reference.index) + 1
-    assert "no proof that the network is right" in words(same)
+    calm = words(same)
+    assert "no proof that the network is right" in calm
+    assert f"warn of {reference.warned} of the {len(reference.distances)}" in calm
+    assert f"false warnings of {100 * reference.left_out:.2g} %" in calm

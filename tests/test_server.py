@@ -110,6 +110,11 @@ def test_an_address_that_does_not_exist_is_said_with_a_remedy() -> None:
         server.free_socket("no.such.host.invalid", 0)
 
 
+def test_answers_in_two_parts_do_not_wait_for_each_other() -> None:
+    with server.free_socket("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP  # else asyncio leaves Nagle on: 40 ms
+
+
 @pytest.mark.parametrize(
     ("host", "loopback"),
     [

@@ -27,7 +27,8 @@ EVERYTHING = [
 ]  # fmt: skip
 POSTED = [
     "inference/gradio_api/upload", "inference/gradio_api/queue/join", "inference/gradio_api/call/predict",
-    "inference/gradio_api/run/predict", "inference/login", "reader/api/demo/begin", "_stcore/upload_file/a/b",
+    "inference/gradio_api/run/predict", "inference/frame", "inference/login",
+    "reader/api/demo/begin", "_stcore/upload_file/a/b",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import csv
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, TextIO
@@ -49,7 +50,15 @@ class _Work:
     kept: Kept
     table: "_Table"
     add: AddFrame | None = field(default=None)
+    drawing: ThreadPoolExecutor | None = None
+    """Draws and writes one frame while the networks look at the next."""
+    drawn: Future[None] | None = None
     number: int = 0
+
+    def end(self) -> None:
+        """Waits for the last frame to be written. Raises what drawing or writing raised."""
+        if self.drawn is not None:
+            self.drawn.result()
 
 
 class OpenClips:
@@ -105,6 +114,7 @@ class OpenClips:
                     return ClipFrames(rows=tuple(rows), finished=False)
             if work.number == 0 and not step.end:
                 raise DataError(f"{work.request.name}: no frame can be read; save it again")
+            work.end()
         except BaseException:
             self._works.pop(step.token).stack.close()
             raise
@@ -122,14 +132,20 @@ def _answer(work: _Work, pixels: UInt8[np.ndarray, "height width"], decoding: fl
         predict_frame(network, pixels, frame=work.number, spacing_mm=work.kept.spacing_mm, scanner=work.request.scanner)
         for network in work.networks
     ]
-    if work.add is None:
+    if work.add is None or work.drawing is None:
         work.add = work.stack.enter_context(clip_writer(work.request.out / CLIP, frame_ms=work.kept.frame_ms))
-    work.add(side_by_side(answers, work.request.overlay))
+        work.drawing = work.stack.enter_context(ThreadPoolExecutor(1))  # ends before the writer does
+    work.end()
+    work.drawn = work.drawing.submit(_draw, work.add, answers, work.request.overlay)
     rows = tuple(
         ClipRow(frame=work.number, values=_values(said), milliseconds=said.milliseconds + decoding) for said in answers
     )
     work.table.add(rows)
     return rows
+
+
+def _draw(add: AddFrame, answers: Sequence[FrameSaid], kind: Overlay) -> None:
+    add(side_by_side(answers, kind))
 
 
 def side_by_side(answers: Sequence[FrameSaid], kind: Overlay) -> UInt8[np.ndarray, "height width 3"]:

@@ -195,6 +195,10 @@ class NeighboursAnswer:
     look_threshold: float
     asked: int
     """Validation images that were asked; training images where there are too few."""
+    warned: int
+    """Of them, those beyond one of the thresholds, or both."""
+    left_out: float
+    """Part of them that would be, were each left out of the choice of thresholds."""
     from_training: bool
     places: Float32[np.ndarray, "image 2"]
     """Of the training images on the map."""

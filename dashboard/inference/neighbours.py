@@ -74,6 +74,8 @@ class TrainingImages:
             look=found.look,
             look_threshold=found.look_threshold,
             asked=len(reference.distances),
+            warned=reference.warned,
+            left_out=reference.left_out,
             from_training=reference.from_training,
             places=reference.places,
             place=found.place,

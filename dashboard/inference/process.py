@@ -31,6 +31,7 @@ from dashboard.inference.messages import (
 )
 from engine.errors import DataError, StrategyError, WhichLayersError
 from engine.images import GrayImage, read_image
+from engine.memory import keep_memory
 
 if TYPE_CHECKING:
     from dashboard.inference.clips import OpenClips
@@ -70,6 +71,7 @@ def serve(pipe_number: str, store_root: str, threads: str, cache: str) -> None:
     from engine.store import Store
 
     torch.set_num_threads(int(threads))
+    keep_memory()
     store, clips = Store.at(store_root), OpenClips()
     trained_on = TrainingImages(store, Path(cache))
     networks = _Networks(store, Path(cache))

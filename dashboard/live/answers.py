@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gradio.utils import get_upload_folder
 
@@ -55,11 +55,7 @@ class LiveAnswers:
 
     def frame(self, choice: Choice, uploaded: Any, *, scanner: str | None = None, overlay: Any = None) -> Shown:
         """What a trial says of the (middle) frame of an uploaded file."""
-        study, trial = self._key(choice)
-        content = uploaded_path(uploaded).read_bytes()
-        answer = self._worker.answer(
-            Request(study=study, trial_id=trial, frame=content, scanner=scanner or "", overlay=kind_of(overlay))
-        )
+        answer = self.ask(choice, uploaded_path(uploaded).read_bytes(), scanner=scanner, overlay=overlay)
         if isinstance(answer, ClassAnswer):
             return Shown(answer=answer)
         folder = own_folder()
@@ -67,24 +63,50 @@ class LiveAnswers:
         (folder / "mask.png").write_bytes(answer.mask)
         return Shown(answer=answer, drawn=folder / "outline.png", mask=folder / "mask.png")
 
+    def ask(
+        self,
+        choice: Choice,
+        content: bytes,
+        *,
+        scanner: str | None = None,
+        overlay: Any = None,
+        picture: Literal["PNG", "JPEG"] = "PNG",
+    ) -> Answer | ClassAnswer:
+        """What a trial says of the (middle) frame of a file's bytes."""
+        study, trial = self._key(choice)
+        return self._worker.answer(
+            Request(
+                study=study,
+                trial_id=trial,
+                frame=content,
+                scanner=scanner or "",
+                overlay=kind_of(overlay),
+                picture=picture,
+            )
+        )
+
     def clip(
         self, choices: list[Choice], uploaded: Any, *, scanner: str | None = None, overlay: Any = None
     ) -> Iterator[ClipState]:
         """What trials say of every frame of an uploaded file, while it goes on."""
         keys = [self._key(choice) for choice in choices]
-        labels = [self.studies.short_name(*key) for key in keys]
-        if len(set(labels)) < len(labels):
-            labels = [f"{label} ({trial[:6]})" for label, (_, trial) in zip(labels, keys, strict=True)]
         yield from answer_clip(
             self._worker,
             uploaded_path(uploaded),
             trials=keys,
-            labels=labels,
+            labels=self.labels(keys),
             out=own_folder(),
             name=name_of(uploaded),
             scanner=scanner or "",
             overlay=kind_of(overlay),
         )
+
+    def labels(self, keys: list[tuple[str, str]]) -> list[str]:
+        """What the trials (study, id) are called side by side; no two alike."""
+        labels = [self.studies.short_name(*key) for key in keys]
+        if len(set(labels)) < len(labels):
+            return [f"{label} ({trial[:6]})" for label, (_, trial) in zip(labels, keys, strict=True)]
+        return labels
 
     def neighbours(
         self, choice: Choice, uploaded: Any, *, scanner: str | None = None

@@ -10,9 +10,19 @@ CAMERA = """
     kept.</span>
   </p>
   <video id="camera-video" muted playsinline hidden></video>
-  <canvas id="camera-drawn" width="640" height="480" aria-label="What the network sees in the picture"></canvas>
+  <div class="panes">
+    <figure class="pane">
+      <figcaption></figcaption>
+      <canvas id="camera-drawn" width="640" height="480" aria-label="What the network sees in the picture"></canvas>
+      <div class="pane-said"></div>
+    </figure>
+    <figure class="pane" hidden>
+      <figcaption></figcaption>
+      <canvas id="camera-drawn2" width="640" height="480" aria-label="What the second network sees in it"></canvas>
+      <div class="pane-said"></div>
+    </figure>
+  </div>
   <div id="camera-figures"></div>
-  <div id="camera-bars"></div>
 </div>
 """
 """Elements of the tab."""
@@ -20,7 +30,10 @@ CAMERA = """
 START = """() => {
   if (window.whichLayersCamera) return;
   const LONGEST = 640, AHEAD = 2, KEPT = 120;
-  const now = window.whichLayersCamera = { socket: null, media: null, sent: [], trips: [], ends: [], told: "" };
+  const now = window.whichLayersCamera = { names: {} };
+  const none = () => ({ socket: null, media: null, told: "", sent: [], count: 0, shown: 0, shows: 0, trips: [],
+                        ends: [] });
+  Object.assign(now, none());
   const at = (id) => document.getElementById(id);
   const say = (text) => { if (at("camera-said")) at("camera-said").textContent = text; };
   const part = (values, share) => [...values].sort((a, b) => a - b)[Math.floor(share * (values.length - 1))];
@@ -28,49 +41,70 @@ START = """() => {
   function stop(text) {
     now.socket?.close();
     now.media?.getTracks().forEach((track) => track.stop());
-    Object.assign(now, { socket: null, media: null, sent: [], trips: [], ends: [], told: "" });
+    Object.assign(now, none());
     document.querySelectorAll('[data-camera="stop"]').forEach((button) => { button.disabled = true; });
     if (text) say(text);
   }
 
-  async function send() {
+  function send() {
     const video = at("camera-video"), socket = now.socket;
     if (!socket || socket.readyState !== WebSocket.OPEN || now.sent.length >= AHEAD || !video?.videoWidth) return;
-    const chosen = at("stream-choice")?.dataset ?? {};
-    const choice = JSON.stringify({ study: chosen.study, trial: chosen.trial, scanner: chosen.scanner,
-                                    overlay: chosen.overlay });
-    if (choice !== now.told) { socket.send(choice); now.told = choice; }
+    const { label, label2, ...choice } = at("stream-choice")?.dataset ?? {};
+    Object.assign(now.names, { [choice.trial]: label, [choice.trial2]: label2 });
+    const told = JSON.stringify(choice);
+    if (told !== now.told) { socket.send(told); now.told = told; }
     const scale = Math.min(1, LONGEST / Math.max(video.videoWidth, video.videoHeight));
-    const frame = new OffscreenCanvas(Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale));
+    const frame = document.createElement("canvas");
+    frame.width = Math.round(video.videoWidth * scale); frame.height = Math.round(video.videoHeight * scale);
     frame.getContext("2d").drawImage(video, 0, 0, frame.width, frame.height);
-    const ticket = { at: performance.now(), frame };
-    now.sent.push(ticket);
-    socket.send(await frame.convertToBlob({ type: "image/jpeg", quality: 0.9 }));
+    now.sent.push({ number: ++now.count, at: performance.now(), frame });  // numbered as the server counts
+    // toBlob waits for a browser that has nothing to do: a second and more on a busy one.
+    const [, content] = frame.toDataURL("image/jpeg", 0.9).split(",");
+    socket.send(Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0)));
   }
 
-  async function show(message) {
-    const ticket = now.sent.shift(), end = performance.now();
-    send();
-    const length = new DataView(message).getUint32(0);
+  async function show(message, socket) {
+    const end = performance.now(), length = new DataView(message).getUint32(0);
+    if (socket !== now.socket) return;
     const said = JSON.parse(new TextDecoder().decode(new Uint8Array(message, 4, length)));
-    const drawn = at("camera-drawn"), rest = message.byteLength - 4 - length;
-    if (!ticket || !drawn) return;
-    const picture = rest ? await createImageBitmap(new Blob([new Uint8Array(message, 4 + length)])) : ticket.frame;
-    drawn.width = picture.width; drawn.height = picture.height;
-    drawn.getContext("2d").drawImage(picture, 0, 0);
-    at("camera-bars").innerHTML = said.problem ?? said.bars ?? "";
-    if (said.problem) return;
+    const ticket = now.sent.find((one) => one.number === said.frame);
+    now.sent = now.sent.filter((one) => one.number > said.frame);  // frames before it were replaced
+    send(); setTimeout(send, 20);
+    if (!ticket) return;
+    const answers = said.pair ?? [said], bytes = said.bytes ?? [message.byteLength - 4 - length];
+    const pictures = await Promise.all(answers.map((one, place) => {
+      const begin = 4 + length + (place ? bytes[0] : 0);
+      return bytes[place] ? createImageBitmap(new Blob([new Uint8Array(message, begin, bytes[place])])) : ticket.frame;
+    }));
+    if (socket !== now.socket || said.frame < now.shown) return;
+    now.shown = said.frame;
+    document.querySelectorAll(".camera .pane").forEach((pane, place) => {
+      pane.hidden = place >= answers.length;
+      if (!pane.hidden) fill(pane, answers[place], pictures[place], answers.length > 1);
+    });
+    if (answers.every((one) => one.problem)) return;
+    if (now.shows !== answers.length) Object.assign(now, { shows: answers.length, trips: [], ends: [] });
     now.trips = [...now.trips, end - ticket.at].slice(-KEPT);
     now.ends = [...now.ends, end].slice(-KEPT);
     const rate = now.ends.length > 1 ? 1000 * (now.ends.length - 1) / (end - now.ends[0]) : 0;
-    const area = said.area_pixels === undefined ? "" :
-      `<div><dt>Area</dt><dd><b>${said.area_pixels.toLocaleString("en")}</b> pixels of ` +
-      `${said.width} × ${said.height}</dd></div>`;
-    const own = Object.values(said.milliseconds).reduce((a, b) => a + b, 0);
-    at("camera-figures").innerHTML = `<dl class="figures">${area}<div><dt>Round trip</dt>` +
+    const own = answers.map(spent).reduce((a, b) => a + b, 0);
+    at("camera-figures").innerHTML = `<dl class="figures"><div><dt>Round trip${said.pair ? " of both" : ""}</dt>` +
       `<dd><b>${part(now.trips, 0.5).toFixed(0)}</b> ms, 95 % within ${part(now.trips, 0.95).toFixed(0)}</dd>` +
       `<dd>decoded, answered and drawn in ${own.toFixed(0)}</dd></div>` +
       `<div><dt>Shown</dt><dd><b>${rate.toFixed(0)}</b> frames per second</dd></div></dl>`;
+  }
+
+  const spent = (one) => Object.values(one.milliseconds ?? {}).reduce((a, b) => a + b, 0);
+
+  function fill(pane, one, picture, beside) {
+    const drawn = pane.querySelector("canvas");
+    drawn.width = picture.width; drawn.height = picture.height;
+    drawn.getContext("2d").drawImage(picture, 0, 0);
+    pane.querySelector("figcaption").textContent = beside ? now.names[one.trial] ?? "" : "";
+    const time = beside ? `<dd>answered in ${spent(one).toFixed(0)} ms</dd>` : "";
+    pane.querySelector(".pane-said").innerHTML = one.problem ?? one.bars ??
+      `<dl class="figures"><div><dt>Area</dt><dd><b>${one.area_pixels.toLocaleString("en")}</b> pixels of ` +
+      `${one.width} × ${one.height}</dd>${time}</div></dl>`;
   }
 
   async function start(kind) {
@@ -86,11 +120,11 @@ START = """() => {
     await video.play();
     const address = new URL(location.pathname.replace(/\\/?$/, "/stream"), location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    now.socket = new WebSocket(address);
-    now.socket.binaryType = "arraybuffer";
-    now.socket.onopen = () => { send(); setTimeout(send, 20); };
-    now.socket.onmessage = (message) => show(message.data);
-    now.socket.onclose = (why) => { if (why.target === now.socket) stop("The server closed the connection."); };
+    const socket = now.socket = new WebSocket(address);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => { send(); setTimeout(send, 20); };
+    socket.onmessage = (message) => show(message.data, socket);
+    socket.onclose = (why) => { if (why.target === now.socket) stop("The server closed the connection."); };
     document.querySelectorAll('[data-camera="stop"]').forEach((button) => { button.disabled = false; });
     say("");
   }

@@ -68,11 +68,19 @@ main.fillable, .app { max-width: none !important; padding: 0 !important; }
 .scale span { display: inline-block; width: 120px; height: 10px; border-radius: 2px; vertical-align: -1px;
   margin: 0 6px;
   background: linear-gradient(90deg, #44015400, #cc3e4c99, #f98e0999, #fcffa499), #555; }
-#about, #figures, #figures2, #footer, #kept, #file-figures { padding: 0 !important; }
+.scrubber { display: block; }
+.scrubber input { display: block; margin-left: 52px; width: calc(100% - 64px); accent-color: var(--color-accent); }
+.scrubber output { display: block; text-align: center; font-size: 13px; color: var(--body-text-color-subdued);
+  font-variant-numeric: tabular-nums; }
+#about, #figures, #figures2, #footer, #kept, #file-figures, #scrub { padding: 0 !important; }
 .camera button { padding: 5px 14px; margin-right: 6px; border: 1px solid var(--border-color-primary);
   border-radius: var(--radius-md); background: var(--button-secondary-background-fill); color: var(--body-text-color); }
 .camera button:disabled { opacity: .45; }
 .camera canvas { max-width: 100%; max-height: 480px; border-radius: 4px; background: #000; }
+.camera .panes { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); gap: 12px; margin: 6px 0; }
+.camera .pane { margin: 0; min-width: 0; }
+.camera .pane[hidden] { display: none; }
+.camera figcaption { font-size: 14px; color: var(--body-text-color-subdued); margin: 0 0 4px; min-height: 1.4em; }
 #frame img, .outlined img { width: 100%; height: 100%; object-fit: contain; }
 .classes { padding: 2px 4px !important; }
 .said { display: grid; grid-template-columns: minmax(7rem, 34%) 1fr 5.4rem; gap: 4px 12px; align-items: center; }

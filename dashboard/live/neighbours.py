@@ -38,7 +38,9 @@ def _likeness(answer: NeighboursAnswer) -> str:
     facts = (
         f"By what the network makes of it: distance {answer.distance:.2f}, threshold {answer.threshold:.2f}. "
         f"By its look (brightness, speckle and edges at each scale): {answer.look:.1f}, threshold "
-        f"{answer.look_threshold:.1f}. Thresholds: 97.5 % of the {answer.asked} {whom} are nearer."
+        f"{answer.look_threshold:.1f}. Both thresholds together warn of {answer.warned} of the {answer.asked} {whom} "
+        f"({_percent(answer.warned / answer.asked)}) that they were chosen from; of others like them, expect false "
+        f"warnings of {_percent(answer.left_out)} (each left out of the choice in turn)."
     )
     if answer.unlike:
         ways = [way for way, so in (("what the network makes of it", by_network), ("its look", by_look)) if so]
@@ -47,6 +49,10 @@ def _likeness(answer: NeighboursAnswer) -> str:
             f"{' and by '.join(ways)}. Do not trust what it says of it.<br>{facts}</p>"
         )
     return f'<p class="hint">Nothing unusual; that is no proof that the network is right.<br>{facts}</p>'
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.2g} %"
 
 
 def _map(answer: NeighboursAnswer) -> str:

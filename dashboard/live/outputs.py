@@ -10,6 +10,7 @@ from dashboard.inference.messages import ClassAnswer, Preparing
 from dashboard.live import neighbours, words
 from dashboard.live.answers import Choice, LiveAnswers, Shown, kind_of
 from dashboard.live.clips import TELL_SECONDS, ClipState
+from dashboard.live.player import scrubber
 from dashboard.live.timeline import timeline, timeline_table
 from engine.errors import WhichLayersError
 
@@ -40,24 +41,28 @@ def frame_outputs(
 def file_outputs(
     live: LiveAnswers, choices: list[Choice], uploaded: Any, scanner: str | None, kind: Any
 ) -> Iterator[list[Any]]:
-    """What was kept, frame, clip, figures, timeline, table, clip to save and stop button, while a file is worked on."""
+    """What a file shows while it is worked on.
+
+    That is: what was kept, frame, clip, figures, timeline, its slider, table, clip to save, and stop button.
+    """
     hidden = [gr.Gallery(visible=False), gr.Video(visible=False, value=None)]
     no_files = [gr.DownloadButton(visible=False), gr.DownloadButton(visible=False)]
-    no_plot, at_rest, at_work = gr.Plot(visible=False), gr.Button(interactive=False), gr.Button(interactive=True)
+    no_plot = [gr.Plot(visible=False), gr.HTML(visible=False)]
+    at_rest, at_work = gr.Button(interactive=False), gr.Button(interactive=True)
     if not uploaded:
-        yield ["", *hidden, "", no_plot, *no_files, at_rest]
+        yield ["", *hidden, "", *no_plot, *no_files, at_rest]
         return
-    yield [gr.skip(), gr.skip(), gr.skip(), '<p class="hint">Reading the file …</p>', no_plot, *no_files, at_work]
+    yield [gr.skip(), gr.skip(), gr.skip(), '<p class="hint">Reading the file …</p>', *no_plot, *no_files, at_work]
     try:
         for state in live.clip(choices, uploaded, scanner=scanner, overlay=kind):
             about = words.kept_of(state.begun.kept)
             if state.begun.kept.frames == 1 and state.frames <= 1 and state.clip is not None:
                 shown = [live.frame(choice, uploaded, scanner=scanner, overlay=kind) for choice in choices]
-                yield [about, _gallery(shown), hidden[1], _single(shown, kind), no_plot, *no_files, at_rest]
+                yield [about, _gallery(shown), hidden[1], _single(shown, kind), *no_plot, *no_files, at_rest]
                 return
             yield [about, *_state_outputs(state, kind, hidden, at_rest if state.clip else at_work)]
     except WhichLayersError as error:
-        yield [gr.skip(), *hidden, words.problem(error), no_plot, *no_files, at_rest]
+        yield [gr.skip(), *hidden, words.problem(error), *no_plot, *no_files, at_rest]
 
 
 def neighbour_words(live: LiveAnswers, choice: Choice, uploaded: Any, scanner: str | None) -> Iterator[str]:
@@ -82,14 +87,17 @@ def _state_outputs(state: ClipState, kind: Any, hidden: list[Any], button: Any) 
     said = words.clip_figures(state.begun, state.frames, list(state.times), state.seconds, finished=finished)
     if not all(state.begun.classifies):
         said += words.scale(kind_of(kind))
-    figure = gr.Plot(timeline(state.timeline, timeline_table(state.timeline)), visible=True)
+    frames, rows = state.frames if finished else None, timeline_table(state.timeline)
+    figure = gr.Plot(timeline(state.timeline, rows, frames=frames), visible=True)
     if not finished:
-        return [*hidden, said, figure, gr.DownloadButton(visible=False), gr.DownloadButton(visible=False), button]
+        no_files = [gr.DownloadButton(visible=False), gr.DownloadButton(visible=False)]
+        return [*hidden, said, figure, gr.HTML(visible=False), *no_files, button]
     return [
         gr.Gallery(visible=False),
         gr.Video(str(state.clip), visible=True, label=" beside ".join(state.timeline.trials)),
         said,
         figure,
+        gr.HTML(scrubber(state.frames, state.begun.kept.frame_ms), visible=True),
         gr.DownloadButton(value=str(state.table), visible=True),
         gr.DownloadButton(value=str(state.clip), visible=True),
         button,

@@ -1,6 +1,8 @@
 """The Live page: what can be chosen, a picture, a clip or the camera, and what one or two trained trials see in it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -11,6 +13,7 @@ from dashboard.live.answers import Choice, LiveAnswers, kind_of
 from dashboard.live.camera import CAMERA, START
 from dashboard.live.look import KEEP_IN_ADDRESS
 from dashboard.live.outputs import file_outputs, frame_outputs, neighbour_words
+from dashboard.live.player import FOLLOW
 from engine.errors import WhichLayersError
 
 KEEP_SECONDS = 3600
@@ -79,6 +82,7 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
                             clip = gr.Video(label="Clip", visible=False, height=430, buttons=[], elem_id="clip")
                     file_figures = gr.HTML(elem_id="file-figures")
                     plot = gr.Plot(show_label=False, visible=False, elem_id="timeline")
+                    scrub = gr.HTML(visible=False, elem_id="scrub")
                     with gr.Row():
                         table = gr.DownloadButton("Frames (CSV)", visible=False, size="sm", elem_id="table")
                         video = gr.DownloadButton("Clip (WebM)", visible=False, size="sm", elem_id="video")
@@ -160,6 +164,7 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
         }
         blocks.load(open_page, None, choices, **quiet)
         blocks.load(None, None, None, js=START)
+        blocks.load(None, None, None, js=FOLLOW)
         gr.Timer(refresh_seconds).tick(look_again, [study, trial, scanner, seen], [seen, *choices], **quiet)
         study.input(refresh, [study], choices, **quiet)
         trial.change(pick, one, None, **quiet)
@@ -169,8 +174,9 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
         study2.input(choose_second, [compare, study, study2], [second, beside, study2, trial2], **quiet)
         trial2.change(pick, two, None, **quiet)
         gr.on(
-            [trial.change, scanner.change, overlay.change], _stream_choice, [study, trial, scanner, overlay],
-            stream_choice, **quiet,
+            [trial.change, scanner.change, overlay.change, compare.input, trial2.change], partial(_stream_choice, live),
+            [study, trial, scanner, overlay, compare, study2, trial2], stream_choice,
+            trigger_mode="always_last", **quiet,
         )  # fmt: skip
         asked: dict[str, Any] = {
             "preprocess": False,
@@ -192,7 +198,7 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
         )  # fmt: skip
         working_on = gr.on(
             [file.change, *changed], look, [study, trial, file, *looked],
-            [kept, drawn, clip, file_figures, plot, table, video, stop], show_progress_on=[kept], **asked,
+            [kept, drawn, clip, file_figures, plot, scrub, table, video, stop], show_progress_on=[kept], **asked,
         )  # fmt: skip
         stop.click(lambda: gr.Button(interactive=False), None, stop, cancels=[working_on], **quiet)
         programs.endpoints(live, predicting=([study, trial, frame, scanner], [outlined, figures, mask, classes]))
@@ -262,9 +268,18 @@ def _second(live: LiveAnswers, wanted: bool, chosen: str | None) -> list[Any]:
     return [gr.Dropdown(choices=names, value=study), gr.Dropdown(choices=trials, value=trial)]
 
 
-def _stream_choice(study: str | None, trial: str | None, scanner: str | None, overlay: Any) -> str:
+def _stream_choice(
+    live: LiveAnswers, study: str | None, trial: str | None, scanner: str | None, overlay: Any,
+    wanted: bool, other: str | None, other_trial: str | None,
+) -> str:  # fmt: skip
     """Where the script of the camera finds what is chosen."""
     said = {"study": study, "trial": trial, "scanner": scanner, "overlay": kind_of(overlay)}
+    keys = [(study, trial)] if study and trial else []
+    if keys and wanted and other and other_trial:
+        keys.append((other, other_trial))
+        said |= {"study2": other, "trial2": other_trial}
+    with suppress(WhichLayersError):  # it is said with the frame
+        said |= dict(zip(("label", "label2"), live.labels(keys), strict=False))
     named = " ".join(f'data-{key}="{escape(value or "", quote=True)}"' for key, value in said.items())
     return f'<span id="stream-choice" {named}></span>'
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import fastapi
 import gradio as gr
-from starlette.routing import WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from dashboard.inference.worker import shared_worker
 from dashboard.live.answers import LiveAnswers
+from dashboard.live.frame_route import answer_frame
 from dashboard.live.look import CSS, theme
 from dashboard.live.page import page
 from dashboard.live.stream import stream
@@ -43,20 +46,24 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
         finally:
             worker.close()
 
-    studies = TrainedStudies(Store.at(store_root))
-    blocks = page(LiveAnswers(studies, worker), warm=worker.warm, refresh_seconds=REFRESH_SECONDS)
+    live = LiveAnswers(TrainedStudies(Store.at(store_root)), worker)
+    blocks = page(live, warm=worker.warm, refresh_seconds=REFRESH_SECONDS)
     # Gradio checks where a named file lies only in programs that it started itself.
     blocks.has_launched = True
 
     async def frames(websocket: WebSocket) -> None:
         await stream(websocket, worker)
 
+    async def frame(request: Request) -> Response:
+        return await answer_frame(request, live)
+
     own = fastapi.FastAPI(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        routes=[WebSocketRoute("/stream", frames)],  # before Gradio, which is mounted at every other path
+        # Before Gradio, which is mounted at every other path.
+        routes=[WebSocketRoute("/stream", frames), Route("/frame", frame, methods=["POST"])],
     )
     program: fastapi.FastAPI = gr.mount_gradio_app(
         own,

@@ -1,8 +1,10 @@
 """The Live page's camera and screen: frames over a websocket of our own, the latest one wins.
 
 A browser says which trial is meant in JSON (`study`, `trial`, `scanner`, `overlay`) and then sends frames as JPEG or
-PNG. Each answer is four bytes that hold the length of a JSON, the JSON, and the drawn frame as JPEG.
-Frames that come while one is answered replace each other.
+PNG. Each answer is four bytes that hold the length of a JSON, the JSON, and the drawn frame as JPEG. With `study2` and
+`trial2` a second trial answers the same frame: the JSON then has `pair`, what each of them says, and `bytes`, the
+lengths of the two JPEGs, which follow each other. `frame` counts the frames that were sent, from 1: those that come
+while one is answered replace each other.
 """
 
 import asyncio
@@ -87,17 +89,30 @@ def _choice(text: str) -> dict[str, str]:
 
 
 def answered(worker: InferenceWorker, choice: dict[str, str], frame: bytes) -> tuple[dict[str, Any], bytes]:
-    """What is said of a frame, for JSON, and the drawn frame (JPEG; empty where there is none)."""
+    """What the chosen trial, or two, say of a frame, for JSON, and the drawn frames (JPEG; empty where there is none).
+
+    Both trials are given the same bytes, and what they say leaves together.
+    """
+    first, drawn = _answered(worker, choice, frame)
+    if not choice.get("study2") or not choice.get("trial2"):
+        return first, drawn
+    other = {**choice, "study": choice["study2"], "trial": choice["trial2"]}
+    second, drawn_beside = _answered(worker, other, frame)
+    return {"pair": [first, second], "bytes": [len(drawn), len(drawn_beside)]}, drawn + drawn_beside
+
+
+def _answered(worker: InferenceWorker, choice: dict[str, str], frame: bytes) -> tuple[dict[str, Any], bytes]:
+    chosen = {"study": choice.get("study", ""), "trial": choice.get("trial", "")}
     try:
         if len(frame) > LARGEST_FRAME_BYTES:
             raise DataError(f"a frame of {len(frame) / 2**20:.0f} MB; at most 8 MB are answered: send a smaller one")
         overlay: Overlay = next((one for one in OVERLAYS if one == choice.get("overlay")), "outline")
-        if not choice.get("study") or not choice.get("trial"):
+        if not chosen["study"] or not chosen["trial"]:
             raise DataError("no trial chosen; choose one above")
         answer = worker.answer(
             Request(
-                study=choice["study"],
-                trial_id=choice["trial"],
+                study=chosen["study"],
+                trial_id=chosen["trial"],
                 frame=frame,
                 scanner=choice.get("scanner", ""),
                 overlay=overlay,
@@ -105,8 +120,8 @@ def answered(worker: InferenceWorker, choice: dict[str, str], frame: bytes) -> t
             )
         )
     except WhichLayersError as error:
-        return {"problem": words.problem(error)}, b""
-    said = told(answer)
+        return {**chosen, "problem": words.problem(error)}, b""
+    said = {**chosen, **told(answer)}
     if isinstance(answer, ClassAnswer):
         return {**said, "bars": words.class_bars(answer)}, b""
     return said, answer.outlined

@@ -45,9 +45,10 @@ def timeline_table(kept: Timeline) -> pd.DataFrame:
     the size of a pixel is unknown, or a probability.
     """
     clip = kept.begun.kept
+    first, step = _axis(kept)
     rows = []
     for frame in kept.rows:
-        at = frame[0].frame if clip.frame_ms is None else (frame[0].frame - 1) * clip.frame_ms / 1000
+        at = first + (frame[0].frame - 1) * step
         for place, row in enumerate(frame):
             for name, value in zip(kept.begun.names[place], row.values, strict=True):
                 size = None if kept.begun.classifies[place] else area_mm2(clip, value)
@@ -55,9 +56,19 @@ def timeline_table(kept: Timeline) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["at", "frame", "trial", "name", "value"])
 
 
-def timeline(kept: Timeline, table: pd.DataFrame) -> go.Figure:
-    """Lines over time: a colour per structure or class, dotted of the second trial; probabilities share an axis."""
+def timeline(kept: Timeline, table: pd.DataFrame, *, frames: int | None = None) -> go.Figure:
+    """Lines over time: a colour per structure or class, dotted of the second trial; probabilities share an axis.
+
+    `frames` is how many the drawn clip has, once it can be played: the figure then has a marker at the first one, and
+    in its `meta` what `dashboard.live.player` moves it by.
+    """
     figure = go.Figure(layout=_layout(kept))
+    if frames is not None:
+        first, step = _axis(kept)
+        figure.update_layout(meta={"first": first, "step": step})
+        figure.add_vline(first, line={"color": QUIET, "width": 2})
+        if frames > 1:
+            figure.update_xaxes(range=[first, first + step * (frames - 1)])
     several = len(kept.trials) > 1
     mixed = len(set(kept.begun.classifies)) > 1
     for place, trial in enumerate(kept.trials):
@@ -82,6 +93,12 @@ def timeline(kept: Timeline, table: pd.DataFrame) -> go.Figure:
     return figure
 
 
+def _axis(kept: Timeline) -> tuple[float, float]:
+    """Where the first frame stands on the axis of time, and how far each one is from the next."""
+    frame_ms = kept.begun.kept.frame_ms
+    return (1.0, 1.0) if frame_ms is None else (0.0, frame_ms / 1000)
+
+
 def _layout(kept: Timeline) -> go.Layout:
     clip = kept.begun.kept
     area = f"area ({'pixels' if clip.spacing_mm is None else 'mm²'})"
@@ -95,6 +112,7 @@ def _layout(kept: Timeline) -> go.Layout:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": FONT, "color": QUIET, "size": 13},
         hovermode="x",
+        hoverdistance=-1,  # a click anywhere is one on the nearest frame
         showlegend=len(kept.trials) > 1 or len(kept.begun.names[0]) > 1,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         xaxis={"title": "frame" if clip.frame_ms is None else "seconds", "gridcolor": "rgba(127,139,150,.25)"},

@@ -19,17 +19,6 @@ from tests.trained_store import STUDY, TrainedStore, disc, make_trained_store, p
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedStore:
-    return make_trained_store(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture(scope="module")
-def server(trained: TrainedStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with served(trained.root, tmp_path_factory.mktemp("cache")) as running:
-        yield running
-
-
 @pytest.fixture
 def page(open_page: Callable[..., sync_api.Page]) -> sync_api.Page:
     return open_page(viewport={"width": 1180, "height": 760}, permissions=["camera"])
@@ -50,8 +39,8 @@ def cyan(pixels: np.ndarray) -> np.ndarray:
     return (pixels[..., 0] < 60) & (pixels[..., 1] > 200) & (pixels[..., 2] > 200)
 
 
-def test_a_dropped_frame_is_outlined_and_measured(page: sync_api.Page, server: LiveServer) -> None:
-    page.goto(f"{server.address}/")
+def test_a_dropped_frame_is_outlined_and_measured(page: sync_api.Page, live_server: LiveServer) -> None:
+    page.goto(f"{live_server.address}/")
     drop(page, png(disc(480, 640, radius=130)))
     page.locator("#figures .figures").wait_for(timeout=60_000)
     rows, columns = np.nonzero(cyan(shown(page)))
@@ -70,9 +59,9 @@ def test_a_dropped_frame_is_outlined_and_measured(page: sync_api.Page, server: L
 
 
 def test_a_change_of_trial_draws_anew_and_stays_in_the_address(
-    page: sync_api.Page, server: LiveServer, trained: TrainedStore
+    page: sync_api.Page, live_server: LiveServer, trained: TrainedStore
 ) -> None:
-    page.goto(f"{server.address}/?study={STUDY}&trial={trained.scratch.id}")
+    page.goto(f"{live_server.address}/?study={STUDY}&trial={trained.scratch.id}")
     field = page.locator("#trial input")
     sync_api.expect(field).to_have_value("from scratch · 80 % · fold 0 · validation Dice 0.81")
     sync_api.expect(page.locator("#about")).to_contain_text("random weights")
@@ -89,8 +78,8 @@ def test_a_change_of_trial_draws_anew_and_stays_in_the_address(
     sync_api.expect(field).to_have_value("whole network · 80 % · fold 0 · validation Dice 0.85")
 
 
-def test_a_damaged_frame_is_said_in_place(page: sync_api.Page, server: LiveServer) -> None:
-    page.goto(f"{server.address}/")
+def test_a_damaged_frame_is_said_in_place(page: sync_api.Page, live_server: LiveServer) -> None:
+    page.goto(f"{live_server.address}/")
     drop(page, png(np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8))[:6000])
     problem = page.get_by_role("alert").filter(has_text="truncated or damaged")
     sync_api.expect(problem).to_be_visible(timeout=60_000)
@@ -100,8 +89,8 @@ def test_a_damaged_frame_is_said_in_place(page: sync_api.Page, server: LiveServe
     page.locator("#figures .figures").wait_for(timeout=60_000)
 
 
-def test_a_camera_picture_is_outlined(page: sync_api.Page, server: LiveServer) -> None:
-    page.goto(f"{server.address}/")
+def test_a_camera_picture_is_outlined(page: sync_api.Page, live_server: LiveServer) -> None:
+    page.goto(f"{live_server.address}/")
     page.locator("#frame").get_by_label("Capture from camera").click()
     page.locator("#frame").get_by_text("Click to Access Webcam").click()
     # A picture taken before the camera gives one is no picture.
