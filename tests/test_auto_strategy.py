@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from engine import search
 from engine.architectures import STRATEGIES, parse_strategy, strategy_table
 from engine.gradient_norms import gradient_norms, relative_gradient_norms, set_unit_rates
 from engine.models import UNet
+from engine.optimiser import Group, Optimiser
 from engine.ranking import GradientNorms, normalised
+from engine.search import running
 from engine.steering import trial_states
 from engine.store import Store
 from engine.strategies import freeze_all_but
@@ -149,14 +150,18 @@ def test_a_unit_that_is_alone_has_the_whole_networks_numbers_to_the_bit(optimise
 
 def test_units_of_one_rate_in_groups_of_their_own_step_as_in_one_group() -> None:
     network, twin = TwoNumbers(2.0, 3.0), TwoNumbers(2.0, 3.0)
-    together = torch.optim.Adam([{"params": list(network.parameters()), "lr": 0.1}], fused=True)
-    parts = [{"params": [twin.first.weight], "unit": "first"}, {"params": [twin.second.weight], "unit": "second"}]
-    apart = torch.optim.Adam(parts, lr=0.1, fused=True)
+    together = Optimiser([Group(weights=list(network.parameters()), rate=0.1)])
+    apart = Optimiser(
+        [
+            Group(weights=[twin.first.weight], rate=0.1, unit="first"),
+            Group(weights=[twin.second.weight], rate=0.1, unit="second"),
+        ]
+    )
     for own, optimiser in ((network, together), (twin, apart)):
         for _ in range(3):
             if optimiser is apart:
                 set_unit_rates(apart, {"first": 7.0, "second": 7.0})
-            optimiser.zero_grad()
+            optimiser.forget_gradients()
             torch.autograd.backward(next(losses(own)))
             optimiser.step()
     assert all(torch.equal(one, other) for one, other in zip(network.parameters(), twin.parameters(), strict=True))
@@ -164,11 +169,15 @@ def test_units_of_one_rate_in_groups_of_their_own_step_as_in_one_group() -> None
 
 def test_rates_are_set_from_the_first_one_however_often() -> None:
     network = TwoNumbers(2.0, 3.0)
-    parts = [{"params": [network.first.weight], "unit": "first"}, {"params": [network.second.weight], "unit": "second"}]
-    optimiser = torch.optim.SGD(parts, lr=0.1)
+    optimiser = Optimiser(
+        [
+            Group(weights=[network.first.weight], rate=0.1, unit="first"),
+            Group(weights=[network.second.weight], rate=0.1, unit="second"),
+        ]
+    )
     for norms in ({"first": 1.0, "second": 4.0}, {"first": 2.0, "second": 1.0}):
         set_unit_rates(optimiser, norms)
-    assert [group["lr"] for group in optimiser.param_groups] == [0.1, 0.05]
+    assert [group.rate for group in optimiser.groups] == [0.1, 0.05]
 
 
 @pytest.fixture(scope="module")
@@ -230,9 +239,9 @@ def test_a_study_with_auto_runs_and_goes_on_where_it_stopped(tmp_path: Path) -> 
         resources=ResourceSettings(gpu=0.0),
     )
     store = Store.at(tmp_path / "store")
-    assert search.run(study, store, tmp_path / "cache")["closed"] == 3
+    assert running.run(study, store, tmp_path / "cache")["closed"] == 3
     first = store.attempts("auto").set_index("id")
-    assert search.run(replace(study, folds=FoldSettings(of=5, run=(0, 1))), store, tmp_path / "cache")["closed"] == 6
+    assert running.run(replace(study, folds=FoldSettings(of=5, run=(0, 1))), store, tmp_path / "cache")["closed"] == 6
     second = store.attempts("auto").set_index("id")
     assert (second.loc[first.index, "started"] == first["started"]).all()
     states = trial_states(store, "auto")

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from engine import search
 from engine import study as planning
 from engine.class_pretraining import class_start_weights, held_out_classes
 from engine.datasets import Dataset, open_dataset
 from engine.errors import DataError, StrategyError, WeightsError
+from engine.preparation import prepare
 from engine.pretraining import load_held_out
+from engine.search import running
 from engine.store import Store
 from engine.study_settings import (
     DataSettings,
@@ -70,7 +71,7 @@ def other_scanner(folder: Path, **changes: object) -> Study:
 @pytest.mark.filterwarnings("default")
 def test_a_study_of_classes_runs_under_ray_and_keeps_what_pages_need(folder: Path, cache: Path, tmp_path: Path) -> None:
     store, study = Store.at(tmp_path), other_scanner(folder)
-    counts = search.run(study, store, cache)
+    counts = running.run(study, store, cache)
     assert counts == {"trials": 6, "closed": 6, "failed": 0, "cancelled": 0, "stopped_early": 0}
     facts, attempts = store.facts("views"), store.attempts("views")
     assert facts["settings"]["task"] == "classification"
@@ -86,7 +87,7 @@ def test_a_study_of_classes_runs_under_ray_and_keeps_what_pages_need(folder: Pat
     images = store.test_images("views")
     assert set(images["label"]) == {"kidney", "liver"}
     assert images["probabilities"].map(len).eq(2).all()
-    assert search.run(study, store, cache)["closed"] == 6
+    assert running.run(study, store, cache)["closed"] == 6
     assert len(store.attempts("views")) == 6
 
 
@@ -121,11 +122,11 @@ def test_a_strategy_that_freezes_a_new_output_layer_is_refused_with_the_remedy(
 ) -> None:
     study = a_study(folder, strategies=("input layers",))
     with pytest.raises(StrategyError, match=r"are for 3 other classes: .* is frozen by input layers; add it"):
-        search.prepare(study, Store.at(tmp_path), cache, lambda *_: None)
+        prepare(study, Store.at(tmp_path), cache, lambda *_: None)
 
 
 def test_weights_of_other_classes_are_not_tested_as_they_are(folder: Path, cache: Path, tmp_path: Path) -> None:
-    ready = search.prepare(a_study(folder), Store.at(tmp_path), cache, lambda *_: None)
+    ready = prepare(a_study(folder), Store.at(tmp_path), cache, lambda *_: None)
     assert AS_PRETRAINED not in {trial.strategy for trial in ready.trials}
     assert {trial.strategy: trial.new_output for trial in ready.trials} == {
         "output layers": True,
@@ -137,7 +138,7 @@ def test_weights_of_other_classes_are_not_tested_as_they_are(folder: Path, cache
 def test_rates_and_iterations_follow_the_batch_size(folder: Path, cache: Path, tmp_path: Path) -> None:
     training = TrainingSettings(iterations=1000, batch_size=32, rates_for_batch=256, unit_rates={"head": 10.0})
     study = a_study(folder, training=training, learning_rates=(1e-3,), split=SplitSettings(validation=0.0))
-    trials = search.prepare(study, Store.at(tmp_path), cache, lambda *_: None).trials
+    trials = prepare(study, Store.at(tmp_path), cache, lambda *_: None).trials
     assert {trial.iterations for trial in trials} == {8000}
     assert {trial.learning_rate for trial in trials} == {1.25e-4}
     assert {trial.unit_rates for trial in trials} == {'{"head":10.0}'}

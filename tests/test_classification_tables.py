@@ -2,6 +2,7 @@
 
 import json
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from dashboard.figures.curve_sheet import curve_sheet, curve_sheet_table, shows
 from dashboard.figures.layers import layers, layers_table, series
 from dashboard.figures.measures import ACCURACY, DICE, in_words_of, main_of, measures_of, task_of
 from dashboard.figures.table2 import table2_table
+from dashboard.report.findings import read_findings
 from dashboard.trained_trials import TrainedStudies
 from engine.architectures import UNITS
 from engine.datasets import Dataset
+from engine.significance import balanced_intervals
 from engine.store import Store
 from engine.trial import Attempt, Trial
 from tests.made_classification import (
@@ -175,6 +178,19 @@ def test_the_table_in_the_terminal_is_of_accuracy(folder: Path) -> None:
     accuracy = {cell["strategy"]: cell["mean"] for cell in told["cells"]}
     for line in csv.splitlines()[1:]:
         assert float(line.split(",")[7]) >= accuracy[line.split(",")[6]]
+
+
+def test_tables_for_programs_have_the_interval_of_every_measure(folder: Path) -> None:
+    images = read_findings(Store.at(folder / "results"), "views").images
+    found = balanced_intervals(images).set_index("strategy")
+    for form in ("csv", "json"):
+        told = said(folder, "table", "views", "--format", form, "--measure", "balanced_accuracy")
+        cells = pd.read_csv(StringIO(told)) if form == "csv" else pd.DataFrame(json.loads(told)["cells"])
+        assert list(cells["low"]) == pytest.approx(list(found.loc[cells["strategy"], "low"]))
+        assert ((cells["low"] < cells["mean"]) & (cells["mean"] < cells["high"])).all()
+        assert set(cells["interval"]) == {"bootstrap over 8 groups"}
+    told = pd.read_csv(StringIO(said(folder, "table", "views", "--format", "csv")))
+    assert (told["low"] < told["mean"]).all()
 
 
 def test_the_answer_in_the_terminal_is_of_accuracy(folder: Path) -> None:

@@ -69,6 +69,12 @@ def test_a_row_per_reader_with_its_interval_and_what_else_was_measured() -> None
     assert row["low"] < row["accuracy"] < row["high"]
     assert (row["images"], row["groups"], row["folds"], len(row["values"])) == (112, 8, 4, 4)
     assert row["balanced_accuracy"] == pytest.approx(one.groupby("label")["accuracy"].mean().mean())
+    assert row["balanced_low"] < row["balanced_accuracy"] < row["balanced_high"]
+    shown = accuracy.shown_table(measures(), accuracy.parted_table(found())).set_index("reader")
+    low, high = shown.loc[row.name, "balanced, 95 % interval"].split(" to ")
+    assert (float(low), float(high)) == pytest.approx(
+        (100 * row["balanced_low"], 100 * row["balanced_high"]), abs=0.051
+    )
     assert row["training_accuracy"] > row["accuracy"]
     assert row["kept_accuracy"] == pytest.approx(0.83 + 0.015)
     assert np.isnan(table.loc["CVCNet · from scratch · 75 %", "kept_accuracy"])

@@ -81,6 +81,23 @@ def test_what_is_shown_to_be_within_the_margin_is_ticked() -> None:
     assert "at most 0.004 below" in figure.data[2].hovertext[0]
 
 
+def test_what_trains_no_parameter_is_told_of_below_the_front() -> None:
+    cells = made_cells({("block 1", 80): (0.9, 0.8), ("block 9", 80): (0.5, 0.6), ("whole network", 80): (0.8, 0.9)})
+    cells.loc[cells["strategy"] == "block 1", "trainable"] = 0
+    table = pareto.pareto_table(cells, 80.0)
+    assert set(table["strategy"]) == {"block 9", "whole network"}
+    assert "Trains no parameter, so not drawn (mean): block 1 (0.850)." in pareto.pareto_note(table)
+    assert "not drawn" not in pareto.pareto_note(pareto.pareto_table(cells, 80.0, "minutes"))
+
+
+def test_an_axis_of_few_decades_has_ticks_between_them() -> None:
+    cells = made_cells({("block 1", 80): (0.5, 0.6), ("whole network", 80): (0.8, 0.9)})
+    near = pareto.pareto_table(cells.assign(trainable=[9_000, 47_000]), 80.0)
+    assert list(pareto.pareto(near).layout.xaxis.tickvals) == [1e4, 2e4, 5e4]
+    far = pareto.pareto_table(cells.assign(trainable=[90, 47_000]), 80.0)
+    assert pareto.pareto(far).layout.xaxis.tickvals is None
+
+
 def test_a_dot_on_hover_tells_its_folds_and_its_cost() -> None:
     cells = made_cells({("block 9", 80): (0.5, NAN, 0.7)})
     hover = pareto.pareto(pareto.pareto_table(cells, 80.0)).data[2].hovertext[0]

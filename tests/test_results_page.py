@@ -92,4 +92,5 @@ def test_charts_are_saved_as_pictures_and_nothing_goes_to_another_host() -> None
     for settings, kind in ((CHART, "png"), (config("table2", "svg"), "svg")):
         assert settings["modeBarButtons"] == [["toImage"]]
         assert settings["toImageButtonOptions"]["format"] == kind
+        assert settings["toImageButtonOptions"]["scale"] == (2 if kind == "png" else 1)  # pixels, or none of them
         assert not settings["displaylogo"]

@@ -82,6 +82,14 @@ def test_a_difference_that_is_not_significant_is_not_taken_for_none() -> None:
     assert found.sentence.endswith(found.trials.sentence)
 
 
+def test_a_study_that_could_see_nothing_says_so() -> None:
+    found = recommend(*one_study({"whole network": 0.80, "block 9": 0.77}, sd=3.0, folds=3, images=6))
+    assert found.smallest_difference is not None
+    assert found.smallest_difference > 1  # Dice and accuracy have no such loss
+    assert "This study could have seen no loss at all, however large (80 % power)." in found.sentence
+    assert "The smallest loss" not in found.sentence
+
+
 def test_where_every_cheaper_strategy_loses_more_the_reference_stays() -> None:
     found = recommend(*one_study({"whole network": 0.80, "block 9": 0.6, "block 1": 0.7}))
     assert (found.outcome, found.strategy, found.closest) == ("reference only", "whole network", "block 1")

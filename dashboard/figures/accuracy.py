@@ -26,9 +26,11 @@ COLUMNS = [
     "images", "groups", "folds", "note",
 ]  # fmt: skip
 OF_ATTEMPTS = ["training_accuracy", "kept_accuracy", "seconds_per_image", "training_images"]
-MEASURED = ["top2", "balanced_accuracy", *OF_ATTEMPTS]
+MEASURED = ["top2", "balanced_accuracy", "balanced_low", "balanced_high", *OF_ATTEMPTS]
 ROW, HEADER, FOOT = 24, 30, 50
 """Pixels of a bar, of a group's name above its bars, and of the axis."""
+LETTER = 7.4
+"""Pixels of a letter where a saved picture is shown in a wider font than the page's."""
 
 
 def accuracy_table(answers: pd.DataFrame, found: Mapping[str, Accuracy]) -> pd.DataFrame:
@@ -74,7 +76,9 @@ def measures_table(
     measures = table.join(by_fold.groupby("reader", sort=False).mean(), on="reader")
     tops = {name: one.top2.value if one.top2 else float("nan") for name, one in found.items()}
     measures["top2"] = measures["reader"].map(tops)
-    measures["balanced_accuracy"] = measures["reader"].map({name: one.balanced.value for name, one in found.items()})
+    for column, field in (("balanced_accuracy", "value"), ("balanced_low", "low"), ("balanced_high", "high")):
+        told = {name: _number(getattr(one.balanced, field)) for name, one in found.items()}
+        measures[column] = measures["reader"].map(told).astype(float)
     for reader, part in parts(answers[answers["kind"] == PERSON], "reader"):
         measures.loc[measures["reader"] == reader, "seconds_per_image"] = float(part["seconds"].astype(float).median())
     return measures
@@ -131,7 +135,8 @@ def accuracy(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
         return empty("Bars stand here once all folds of a strategy are done.", dark=dark, height=180)
     places, heads, height = _places(known)
     figure = go.Figure(layout=layout(dark=dark, height=round(height + FOOT), hovermode="closest", barmode="overlay"))
-    figure.update_layout(margin={"l": 10, "r": 60, "t": 6, "b": FOOT})
+    longest = max((len(_name(row)) for row in rows(known)), default=0)
+    figure.update_layout(margin={"l": round(LETTER * longest) + 10, "r": 60, "t": 6, "b": FOOT})
     colours = network_colours(known, dark=dark)
     for row in rows(known.rename(columns={"values": "known"})):
         colour, own = colours[row.network], row.source == "ours"
@@ -244,10 +249,10 @@ def shown_table(measures: pd.DataFrame, parted: pd.DataFrame) -> pd.DataFrame:
         if measures[column].notna().any():
             shown[title] = 100 * measures[column].astype(float)
         if column == "accuracy":
-            shown["95 % interval"] = [
-                "" if np.isnan(row.low) else f"{100 * row.low:.1f} to {100 * row.high:.1f}" for row in rows(measures)
-            ]
+            shown["95 % interval"] = _ends(measures["low"], measures["high"])
             shown["sd over folds"] = 100 * measures["sd"]
+        if column == "balanced_accuracy":
+            shown["balanced, 95 % interval"] = _ends(measures["balanced_low"], measures["balanced_high"])
     wide = parted[parted["of"] == "scanner"].pivot(index="reader", columns="part", values="accuracy")
     for scanner in list(wide.columns) if len(wide.columns) > 1 else []:
         shown[f"scanner {scanner} (%)"] = 100 * measures["reader"].map(wide[scanner])
@@ -256,6 +261,12 @@ def shown_table(measures: pd.DataFrame, parted: pd.DataFrame) -> pd.DataFrame:
     for column in ("images", "groups", "folds"):
         shown[column] = measures[column]
     return shown
+
+
+def _ends(low: pd.Series, high: pd.Series) -> list[str]:
+    """`78.1 to 93.4`, or "" where there is no interval."""
+    both = zip(low.astype(float), high.astype(float), strict=True)
+    return ["" if np.isnan(below) else f"{100 * below:.1f} to {100 * above:.1f}" for below, above in both]
 
 
 def classes_table(parted: pd.DataFrame, readers: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:

@@ -4,10 +4,18 @@ import numpy as np
 import pandas as pd
 
 from dashboard.figures.cells import CELL
+from dashboard.figures.intervals import BALANCED
+from engine.trial import Task
 
 FIELDS = ("index", "group", "image", "dice", "iou", "hd95", "empty_truth", "predicted_pixels", "accuracy", "top2")
-"""Fields of the store's test images that `test_table` takes."""
+"""Fields of the store's test images that `test_table` takes; of classes also those of `OF_CLASSES`."""
+OF_CLASSES = ("label",)
 SCORE = "score"
+
+
+def fields_of(task: Task) -> tuple[str, ...]:
+    """Fields of the store's test images that pages of such a study need."""
+    return (*FIELDS, *OF_CLASSES) if task == "classification" else FIELDS
 
 
 def test_table(images: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
@@ -62,16 +70,18 @@ def _repeated(values: pd.Series, owner: np.ndarray) -> pd.Categorical | np.ndarr
 def mean_over_seeds(images: pd.DataFrame, column: str = "dice") -> pd.DataFrame:
     """A row per cell, fold and image, `dice` being the mean of `column` over seeds; as `engine.significance` takes it.
 
-    Normal images are left out, where Dice says nothing; of the false-positive rate they are all there is. What single
-    images do not have (balanced accuracy) leaves no row.
+    Normal images are left out, where Dice says nothing; of the false-positive rate they are all there is. Of balanced
+    accuracy, which single images do not have, `dice` is whether the image is right, and `label` its class.
     """
     normal = images["empty_truth"].astype(bool)
     if column == "false_positive_rate":
         images = images[normal].assign(false_positive_rate=lambda rows: (rows["predicted_pixels"] > 0).astype(float))
     else:
         images = images[~normal]
+    kept = ["group", "label"] if column == BALANCED else ["group"]
+    column = "accuracy" if column == BALANCED else column
     images = images.dropna(subset=[column]) if column in images else images.iloc[:0].assign(**{column: np.nan})
     key = [*CELL, "fold", "index"]
     group = images.groupby(key, sort=False).ngroup().to_numpy()
-    table = images[[*key, "group"]].iloc[np.unique(group, return_index=True)[1]].reset_index(drop=True)
+    table = images[[*key, *kept]].iloc[np.unique(group, return_index=True)[1]].reset_index(drop=True)
     return table.assign(dice=np.bincount(group, images[column].to_numpy(dtype=float)) / np.bincount(group))

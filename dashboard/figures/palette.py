@@ -14,6 +14,8 @@ SCALES: dict[tuple[str, bool], tuple[str, ...]] = {
 }
 """Worst to best, for (name, dark page). Blue and orange stay apart for every common colour blindness."""
 
+GROUND = {False: "#ffffff", True: "#14181c"}
+"""Of the page, and of figures that are saved from it."""
 INK = {False: "#1f2933", True: "#e6eaee"}
 FAINT = {False: "#66727f", True: "#9aa7b4"}
 GRID = {False: "#e4e8ec", True: "#2c343c"}
@@ -29,10 +31,10 @@ FONT = "'Source Sans', 'Source Sans 3', 'Source Sans Pro', sans-serif"
 
 
 def layout(*, dark: bool, height: int, **more: Any) -> dict[str, Any]:
-    """Layout entries that all figures share: transparent ground, the page's font and ink."""
+    """Layout entries that all figures share: the page's ground, font and ink."""
     return {
         "height": height,
-        "paper_bgcolor": "rgba(0,0,0,0)",
+        "paper_bgcolor": GROUND[dark],
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 13, "color": INK[dark]},
         "margin": {"l": 10, "r": 10, "t": 10, "b": 10},

@@ -1,6 +1,6 @@
 """What fine-tuning costs against what it reaches: strategies that no cheaper one beats are on the front."""
 
-from math import log10
+from math import floor, log10
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ COSTS = {
 REFERENCE, SCRATCH = "whole network", "from scratch"
 MARGIN = 0.01
 HEIGHT = 440
+FEW_DECADES = 2.0
+"""Below so many powers of ten an axis has ticks between them too."""
 
 
 def pareto_table(
@@ -35,7 +37,8 @@ def pareto_table(
 
     `front`: no strategy that costs as much or less has a higher mean. `from scratch` is no fine-tuning, so it is shown
     and never on the front. `recommended` says how little a strategy is shown to lose, where that is within the margin.
-    `least` is the mean of `reference` minus `margin`, NaN without it.
+    `least` is the mean of `reference` minus `margin`, NaN without it. `undrawn` names the strategies that train no
+    parameter, with their means: they have no place on a logarithmic axis.
     """
     column = COSTS[cost][0]
     prices = cells[column].astype(float) if column in cells else float("nan")
@@ -49,7 +52,14 @@ def pareto_table(
     whole = known.loc[known["strategy"] == reference, "mean"]
     least = float(whole.iloc[0]) - margin if len(whole) else float("nan")
     columns = [*FIELDS, "cost", "recommended"]
-    return known[columns].assign(front=front, reference=reference, least=least).reset_index(drop=True)
+    undrawn = _undrawn(cells, fraction) if COSTS[cost][2] else ""
+    told = known[columns].assign(front=front, reference=reference, least=least, undrawn=undrawn)
+    return told.reset_index(drop=True)
+
+
+def _undrawn(cells: pd.DataFrame, fraction: float) -> str:
+    none = (cells["fraction"] == fraction) & (cells["trainable"] == 0) & (cells["total"] > 0) & cells["mean"].notna()
+    return ", ".join(f"{row.strategy} ({row.mean:.3f})" for row in rows(cells[none]))
 
 
 def pareto_note(table: pd.DataFrame, margin: float = MARGIN) -> str:
@@ -62,6 +72,7 @@ def pareto_note(table: pd.DataFrame, margin: float = MARGIN) -> str:
         words.append(f"Dashed: mean of {first.reference} minus the margin of {margin:g}.")
     words.append("Whether a loss stays within the margin is a question of its interval, not of its mean.")
     words += [f"Small dots: folds. {interval_note(table)}"] if (table["source"] == "ours").any() else []
+    words += [f"Trains no parameter, so not drawn (mean): {first.undrawn}."] if first.undrawn else []
     if table["recommended"].any():
         words.append("✓: shown to lose no more than the margin (one-sided 95 % bound, corrected; hover).")
     return " ".join(words)
@@ -135,6 +146,8 @@ def pareto(
         gridcolor=GRID[dark], zeroline=False, fixedrange=True, dtick=1 if logarithmic else None, showline=True,
         linecolor=GRID[dark], exponentformat="power" if not logarithmic else None,
     )  # fmt: skip
+    if logarithmic and x_range[1] - x_range[0] < FEW_DECADES:
+        figure.update_xaxes(tickvals=_between(x_range), tickformat="~s")
     figure.update_yaxes(
         range=y_range, title={"text": f"mean test {measure}", "font": {"size": 13}}, gridcolor=GRID[dark],
         zeroline=False, fixedrange=True, tickformat=".2f" if y_range[1] - y_range[0] > 0.1 else ".3f",
@@ -164,6 +177,13 @@ def _ranges(table: pd.DataFrame, logarithmic: bool) -> tuple[list[float], list[f
     side = max((cost.max() - cost.min()) * 0.12, 0.2 if logarithmic else 0.1 * cost.max())
     first = cost.min() - side
     return [float(first if logarithmic else max(first, 0.0)), float(cost.max() + side)], [low - room, high + 1.8 * room]
+
+
+def _between(ends: list[float]) -> list[float]:
+    """Once, twice and five times every power of ten within these ends (logarithms)."""
+    powers = range(floor(ends[0]), floor(ends[1]) + 1)
+    every = [float(times * 10.0**power) for power in powers for times in (1, 2, 5)]
+    return [value for value in every if ends[0] <= log10(value) <= ends[1]]
 
 
 def _symbol(row: Any) -> str:

@@ -34,11 +34,12 @@ def accuracy_sheet(readers: Readers) -> Sheet:
         return (
             _named(row, table), over_folds, value(row.accuracy), interval(row.low, row.high, sign=False),
             f"{row.images:,}", f"{row.groups:,.0f}" if row.groups else "–", str(row.folds), value(row.top2),
-            value(row.balanced_accuracy), *(value(getattr(row, column)) for column in more),
+            value(row.balanced_accuracy), interval(row.balanced_low, row.balanced_high, sign=False),
+            *(value(getattr(row, column)) for column in more),
         )  # fmt: skip
 
     columns = ["strategy", "mean (sd) over folds", "all images", "95 % interval", "images", "groups"]
-    columns += ["folds", "top-2", "balanced", *more.values()]
+    columns += ["folds", "top-2", "balanced", "95 % interval", *more.values()]
     made = [(name, tuple(line(row) for row in rows(part))) for name, part in _by_fraction(table)]
     notes = ["All images: part of the test images of all folds together that is right."]
     notes += [f"{note[:1].upper()}{note[1:]}." for note in dict.fromkeys(table["note"]) if note]
@@ -155,14 +156,14 @@ def persons_sheet(readers: Readers) -> Sheet:
             str(row.reader), f"{row.years:g}", f"{row.examinations:,.0f}", str(row.exposure),
             f"{row.answered:,} of {row.frames:,}", value(found.accuracy.value),
             interval(found.accuracy.low, found.accuracy.high, sign=False), value(found.balanced.value),
-            short(row.seconds), f"{row.opened:,}",
+            interval(found.balanced.low, found.balanced.high, sign=False), short(row.seconds), f"{row.opened:,}",
         )  # fmt: skip
 
     known = readers.persons[readers.persons["reader"].isin(list(readers.found))]
     columns = ("reader", "years", "examinations", "prior exposure", "answered", "accuracy", "95 % interval")
     return Sheet(
         title="Persons",
-        columns=(*columns, "balanced", "seconds per image", "labelled images opened"),
+        columns=(*columns, "balanced", "95 % interval", "seconds per image", "labelled images opened"),
         parts=(("", tuple(line(row) for row in rows(known))),) if len(known) else (),
         notes=("Seconds: median. Labelled training images could be looked at; how many were is counted.",),
     )

@@ -19,12 +19,14 @@ from dashboard.figures.cells import (
     rates,
     trial_table,
 )
+from dashboard.figures.image_rows import mean_over_seeds
+from dashboard.figures.intervals import INTERVAL, mean_intervals
 from dashboard.figures.matters import marked
 from dashboard.figures.measures import Measure, main_of
 from dashboard.figures.rows import parts
 from dashboard.figures.shared_folds import with_shared_folds
 from engine.errors import DataError, StoreError
-from engine.significance import Recommendation, cell_intervals, recommend
+from engine.significance import Recommendation, recommend
 from engine.store import Store
 
 NOTHING_PLANNED = "nothing is planned yet; a run plans its trials once data and start weights are ready"
@@ -111,13 +113,19 @@ class Findings:
     @cached_property
     def marked_cells(self) -> pd.DataFrame:
         """The cells with `low`, `high` and `interval` of their means, `not_inferior` and `recommended`."""
-        cells, images = marked(self.cells, self.recommendations), self.images.drop(columns="start")
+        return self._with_intervals(marked(self.cells, self.recommendations), self.main)
+
+    def told_cells(self, measure: Measure) -> pd.DataFrame:
+        """The cells of any measure with `low`, `high` and `interval` of their means; of the main one with its marks."""
+        if measure == self.main:
+            return self.marked_cells
+        return self._with_intervals(self.cells_of(measure), measure)
+
+    def _with_intervals(self, cells: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+        images = in_rows(mean_over_seeds(self.images, measure.column), self.plan, self.facts["data"]["name"])
         key = ["dataset", "fraction", "strategy"]
-        found = cell_intervals(images) if len(images) else pd.DataFrame(columns=[*key, "low", "high"])
-        if len(found):
-            drawn = found["units"].astype(str) + " " + found["resampled"] + "s"
-            found["interval"] = ("bootstrap over " + drawn).where(found["low"].notna(), "")
-        return cells.merge(found.reindex(columns=[*key, "low", "high", "interval"]), on=key, how="left")
+        found = mean_intervals(images.drop(columns="start"), measure.column)
+        return cells.merge(found.reindex(columns=[*key, *INTERVAL]), on=key, how="left")
 
     @property
     def recommendations(self) -> dict[tuple[str, str, float], Recommendation]:

@@ -27,7 +27,7 @@ def tidy_tables(findings: Findings) -> dict[str, str]:
     """
     cells, folds = [], []
     for name, measure in measures_of(findings.main.task).items():
-        table = findings.cells_of(measure)
+        table = findings.told_cells(measure)
         if measure != findings.main and not table["mean"].notna().any():
             continue
         cells.append(table.assign(measure=name))

@@ -18,7 +18,7 @@ def config(name: str, picture: Picture = "png") -> dict[str, Any]:
     return {
         "displaylogo": False,
         "modeBarButtons": [["toImage"]],
-        "toImageButtonOptions": {"format": picture, "filename": name, "scale": 2},
+        "toImageButtonOptions": {"format": picture, "filename": name, "scale": 2 if picture == "png" else 1},
     }
 
 

@@ -58,9 +58,14 @@ def _ranking(text: str) -> None:
             table.sort_values("rank")[["rank", "unit", "parameters", "relative", "normalised"]],
             hide_index=True, height="content",
             column_config={
-                "relative": st.column_config.NumberColumn("relative gradient norm", format="%.3g"),
+                "rank": st.column_config.NumberColumn(width=48),
+                "unit": st.column_config.TextColumn(width=58),
+                "parameters": st.column_config.NumberColumn(width=86, format="localized"),
+                "relative": st.column_config.NumberColumn(
+                    "relative norm", width=98, format="%.3g", help="Norm of the gradient over that of the parameters."
+                ),
                 "normalised": st.column_config.ProgressColumn(
-                    "of the largest", min_value=0, max_value=1, format="%.2f"
+                    "of largest", width=100, min_value=0, max_value=1, format="%.2f"
                 ),
             },
         )  # fmt: skip

@@ -12,6 +12,7 @@ from engine.significance.accuracy import Accuracy, accuracy_interval
 from engine.significance.agreement import OrderAgreement, agreement_table, order_agreement
 from engine.significance.agreement_regions import MOST_CIRCLES, agreement_regions
 from engine.significance.as_published import tukey_over_fractions, tukey_over_strategies
+from engine.significance.balanced import balanced_intervals
 from engine.significance.calibration import expected_calibration_error, reliability
 from engine.significance.chi_square import ChiSquare, chi_square_yates
 from engine.significance.claims import claim_table
@@ -58,6 +59,7 @@ __all__ = [
     "accuracy_without_excess",
     "agreement_regions",
     "agreement_table",
+    "balanced_intervals",
     "bootstrap_interval",
     "cell_interval",
     "cell_intervals",

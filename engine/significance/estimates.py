@@ -40,12 +40,19 @@ class Resampled:
     sizes: pd.DataFrame
     """A column per name, a row per unit: how many of its frames the unit has."""
 
-    def mean_over(self, names: Sequence[str]) -> "Resampled":
-        """Their mean alone, leaving out those without frames, under the name `mean`."""
+    def mean_over(self, names: Sequence[str], weights: Mapping[str, float] | None = None) -> "Resampled":
+        """Their mean alone, under the name `mean`: weighted, or all alike; those without frames are left out."""
         chosen = list(names)
+        weigh = np.array([1.0 if weights is None else weights[name] for name in chosen])
+
+        def mean(table: pd.DataFrame) -> pd.Series:
+            known = table.notna().to_numpy() @ weigh
+            total = table.fillna(0.0).to_numpy() @ weigh
+            return pd.Series(total / np.where(known > 0, known, np.nan), table.index)
+
         return Resampled(
-            values=pd.Series({"mean": self.values[chosen].mean()}),
-            means=self.means[chosen].mean(axis=1).to_frame("mean"),
+            values=mean(self.values[chosen].to_frame().T).set_axis(["mean"]),
+            means=mean(self.means[chosen]).to_frame("mean"),
             sizes=self.sizes[chosen].sum(axis=1).to_frame("mean"),
         )
 

@@ -40,7 +40,9 @@ def sentence(
         f"The data cannot tell which cheaper strategy stays within {margin:.3f} Dice of {reference}: the closest, "
         f"{name}, is {_below(closest['loss'])}, {_at_most(closest['bound'])} ({basis})."
     )
-    if smallest is not None:
+    if smallest is not None and smallest >= 1:
+        text += " This study could have seen no loss at all, however large (80 % power)."
+    elif smallest is not None:
         text += f" The smallest loss that this study could have seen is {smallest:.3f} (80 % power)."
     return f"{text} {trials.sentence}" if trials else text
 
