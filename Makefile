@@ -2,6 +2,7 @@
 #   make demo    environment, dashboard in the browser, the built-in study
 #   make test    environment, all tests
 PYTHON ?= python3
+WORKERS ?= 2
 BIN := .venv/bin
 CURRENT := .venv/.current
 
@@ -12,7 +13,7 @@ demo: setup
 	$(BIN)/whichlayers run tune_configs/demo.yaml --serve
 
 test: setup peers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: setup
 	$(BIN)/ruff check .

@@ -1,9 +1,15 @@
 """What many tests need, visible in their signatures."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:  # jaxtyping checks only what is imported after this file
+    from tests.live_server import LiveServer
+    from tests.trained_store import TrainedStore
 
 settings.register_profile("untimed", deadline=None)  # no test depends on how busy a machine is
 settings.load_profile("untimed")
@@ -16,6 +22,23 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real images absent: no folder ../shared/data beside the project")
     return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> "TrainedStore":
+    """A store with a study whose trials are done."""
+    from tests.trained_store import make_trained_store
+
+    return make_trained_store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def live_server(trained: "TrainedStore", tmp_path_factory: pytest.TempPathFactory) -> Iterator["LiveServer"]:
+    """The Live program on that store."""
+    from tests.live_server import served
+
+    with served(trained.root, tmp_path_factory.mktemp("cache")) as running:
+        yield running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

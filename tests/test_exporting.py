@@ -19,12 +19,7 @@ from engine.trial_images import places_hash
 from tests.made_commands import whichlayers
 from tests.trained_classes import STUDY as CLASS_STUDY
 from tests.trained_classes import TrainedClasses, make_trained_classes
-from tests.trained_store import SIZE, STUDY, TrainedStore, make_trained_store
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedStore:
-    return make_trained_store(tmp_path_factory.mktemp("store"))
+from tests.trained_store import SIZE, STUDY, TrainedStore
 
 
 @pytest.fixture(scope="module")

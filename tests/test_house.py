@@ -15,7 +15,7 @@ PACKAGES = ("engine", "dashboard", "whichlayers")
 LEVELS = [
     {"errors"},
     {"architectures", "study_settings", "trial", "images", "metrics", "simulator", "natural_images", "circumference",
-     "formula_images", "overlays", "clip_writing", "appearance"},
+     "formula_images", "overlays", "clip_writing", "appearance", "optimiser", "warning_thresholds", "memory"},
     {"published", "significance", "splits", "datasets", "models", "augmentation", "config", "hardware", "progress",
      "phantoms"},
     {"strategies", "gradient_norms", "ranking", "store", "segmentation", "evaluation", "pretraining",
@@ -33,7 +33,7 @@ import each other where they do not go round in a circle."""
 WITH_TORCH = {"models", "strategies", "augmentation", "segmentation", "evaluation", "pretraining"}
 WITH_TORCH |= {"tasks", "class_pretraining", "training", "inference", "classifying", "features", "preparation"}
 WITH_TORCH |= {"predicting", "prediction_files", "exporting", "model_card", "neighbours"}
-WITH_TORCH |= {"gradient_norms", "search", "estimates", "preview", "large_layers"}
+WITH_TORCH |= {"gradient_norms", "search", "estimates", "preview", "large_layers", "optimiser"}
 MODULES = sorted(
     path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "__pycache__" not in path.parts
 )

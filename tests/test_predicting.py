@@ -24,11 +24,6 @@ from tests.trained_classes import make_trained_classes
 from tests.trained_store import STUDY, TrainedStore, another, attempt, disc, make_trained_store, png
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedStore:
-    return make_trained_store(tmp_path_factory.mktemp("store"))
-
-
 def table(out: Path) -> list[dict[str, str]]:
     with (out / TABLE).open(newline="") as stream:
         return list(csv.DictReader(stream))
