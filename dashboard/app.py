@@ -31,7 +31,7 @@ from dashboard.views import (
     strategies,
     studies,
 )
-from dashboard.views.choice import select
+from dashboard.views.choice import put, select
 from engine.errors import WhichLayersError
 from engine.trial import Task
 
@@ -105,7 +105,7 @@ st.html(STYLE)
 names = data.studies()
 asked = st.query_params.get("open")  # the server sends the address of a page here, see `server.create`
 if st.session_state.get(TO_OPEN) in names:
-    st.session_state["study"] = st.session_state.pop(TO_OPEN)
+    put("study", st.session_state.pop(TO_OPEN))
 with st.sidebar:
     study = select("Study", names, "study", always=True) if names else None
     if asked not in PAGES:  # a timer of a run that leaves for another page can break that page in the browser

@@ -7,7 +7,7 @@ from dashboard.figures import venn
 from dashboard.figures.agreement_rows import frames_told, region_rows, short_names
 from dashboard.views import agreement_parts, drawn, finished, said
 from dashboard.views.chart import is_dark
-from dashboard.views.choice import select, several
+from dashboard.views.choice import put, select, several
 from engine.errors import DataError
 from engine.significance import agreement_regions
 
@@ -62,4 +62,4 @@ def _clicked() -> None:
     points = st.session_state["figure agreement"]["selection"]["points"]
     if points:
         found = points[0]["customdata"]
-        st.session_state[KEY] = str(found[0] if isinstance(found, list) else found)
+        put(KEY, str(found[0] if isinstance(found, list) else found))

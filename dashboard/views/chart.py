@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.figures.palette import Colours
 from dashboard.figures.table2 import SQUARE, table2
-from dashboard.views.choice import switch
+from dashboard.views.choice import put, switch
 
 Picture = Literal["png", "svg"]
 
@@ -61,8 +61,9 @@ def _clicked() -> None:
         return
     square = dict(zip(SQUARE, points[0]["customdata"], strict=True))
     if square["source"] == "ours" and square["study"] == st.session_state["current"]:
-        st.session_state["row"], st.session_state["strategy"] = square["percent"], square["strategy"]
+        put("row", square["percent"])
+        put("strategy", square["strategy"])
         for key in ("start", "network"):
             if square[key]:
-                st.session_state[key] = square[key]
+                put(key, square[key])
         st.session_state["cell clicked"] = True

@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard import data
 from dashboard.figures import mistakes
 from dashboard.views import finished, said
-from dashboard.views.choice import select
+from dashboard.views.choice import current, put, select
 
 PAGE = 12
 COLUMNS = 6
@@ -15,13 +15,8 @@ COLUMNS = 6
 def choice(cells: pd.DataFrame) -> tuple[str, str]:
     """True and said class of the chosen cell; at first the most frequent error."""
     first = _first(cells)
-    asked = [
-        st.session_state.get(key) or st.session_state.get(f"chosen {key}") or st.query_params.get(key)
-        for key in ("truth", "said")
-    ]
     known = set(cells["label"])
-    label, predicted = (str(value) if value in known else usual for value, usual in zip(asked, first, strict=True))
-    return label, predicted
+    return current("truth", known, first[0]), current("said", known, first[1])
 
 
 def _first(cells: pd.DataFrame) -> tuple[str, str]:
@@ -34,7 +29,9 @@ def clicked() -> None:
     """Chooses the cell that was clicked."""
     points = st.session_state["figure confusion"]["selection"]["points"]
     if points:
-        st.session_state["truth"], st.session_state["said"] = points[0]["customdata"]
+        label, predicted = points[0]["customdata"]
+        put("truth", label)
+        put("said", predicted)
 
 
 def draw(study: str, own: pd.DataFrame, reader: str, cells: pd.DataFrame) -> None:
@@ -42,10 +39,8 @@ def draw(study: str, own: pd.DataFrame, reader: str, cells: pd.DataFrame) -> Non
     st.subheader("One cell", anchor=False, divider="gray")
     classes, chosen = list(dict.fromkeys(cells["label"])), choice(cells)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for key, value in zip(("truth", "said"), chosen, strict=True):
-            st.session_state[key] = value
-        label = select("True class", classes, "truth", width=260, always=True)
-        predicted = select("Said", classes, "said", width=260, always=True)
+        label = select("True class", classes, "truth", width=260, first=chosen[0], always=True)
+        predicted = select("Said", classes, "said", width=260, first=chosen[1], always=True)
         part = own[(own["label"] == label) & (own["predicted"] == predicted)].drop_duplicates("index")
         table = mistakes.said_table(part, [reader]).sort_values("confidence", ascending=False, kind="stable")
         start = said.turn(len(table), PAGE, "confusion page")

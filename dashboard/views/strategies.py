@@ -8,7 +8,7 @@ from dashboard.figures.answer import network_name
 from dashboard.figures.network import network, network_table, networks, planned_strategies
 from dashboard.views import drawn
 from dashboard.views.chart import choose_picture, is_dark
-from dashboard.views.choice import select, switch
+from dashboard.views.choice import put, select, switch
 from dashboard.views.switches import choose_colours
 from engine import published as paper
 from engine.architectures import STRATEGIES, UNITS
@@ -70,4 +70,4 @@ def _planned(study: str) -> tuple[pd.DataFrame, str]:
 def _clicked() -> None:
     points = st.session_state["figure strategies"]["selection"]["points"]
     if points:
-        st.session_state["strategy"] = points[0]["customdata"][0]
+        put("strategy", points[0]["customdata"][0])

@@ -88,6 +88,20 @@ def open_page(browser: sync_api.Browser) -> Iterator[Callable[..., sync_api.Page
     assert [line for _, wrong in opened for line in wrong] == []
 
 
+def click_at(place: sync_api.Locator, *, right: float = 0) -> None:
+    """Clicks the middle of what is drawn, `right` pixels beside it, with the mouse, once the page has come to rest.
+
+    For what a transparent layer lies over, as over the points of a chart.
+    """
+    place.scroll_into_view_if_needed()
+    before, box = None, place.bounding_box()
+    while box is None or box != before:
+        place.page.wait_for_timeout(300)
+        before, box = box, place.bounding_box()
+    place.page.mouse.move(box["x"] + box["width"] / 2 + right, box["y"] + box["height"] / 2)
+    place.page.mouse.click(box["x"] + box["width"] / 2 + right, box["y"] + box["height"] / 2)
+
+
 @pytest.fixture
 def page(open_page: Callable[..., sync_api.Page]) -> sync_api.Page:
     """One page in a usual window."""

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright import sync_api
 
+from tests.browser.conftest import click_at
 from tests.made_classification import CLASSES, made_classification
 from tests.made_store import made_progress, made_store
 from tests.served import served
@@ -79,11 +80,7 @@ def test_a_click_on_a_cell_of_the_confusion_opens_its_frames_and_the_link_keeps_
     sync_api.expect(squares).to_have_count(len(CLASSES) ** 2)
     page.get_by_text("Simulated: shows the method, not evidence.").wait_for()
     square = squares.nth(CLASSES.index("IVC") * len(CLASSES) + CLASSES.index("IVC"))
-    square.scroll_into_view_if_needed()
-    box = square.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    click_at(square)
     page.get_by_text("frames of IVC rightly called so").wait_for()
     page.locator(".st-key-confusion-images img").first.wait_for()
     assert choices(page) == {"study": "views", "truth": "IVC", "said": "IVC"}

@@ -11,11 +11,13 @@ from playwright import sync_api
 from engine.store import Lease, Store
 from engine.study_settings import DataSettings
 from engine.trial import Trial
+from tests.browser.conftest import click_at
 from tests.made_store import made_attempt, made_progress, made_store, made_trials, normals_folder
 from tests.served import served
 from tests.trained_store import STUDY, TrainedStore, make_trained_store
 
 pytestmark = pytest.mark.browser
+LAST = {**made_progress("finished", 28, 28), "updated": "2026-02-01T00:00:00+00:00"}
 
 
 def crash(place: int, trial: Trial) -> dict[str, str]:
@@ -33,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                data=DataSettings(folder=str(normals_folder(folder / "discs"))),
                finished=lambda place, trial: place < 9, state="stopped")  # fmt: skip
     # The one that ran last is shown first.
-    store.write_progress("made", {**made_progress("finished", 28, 28), "updated": "2026-02-01T00:00:00+00:00"})
+    store.write_progress("made", LAST)
     return folder
 
 
@@ -68,9 +70,7 @@ def test_a_click_on_a_cell_shows_its_folds_curves_and_images_and_the_link_keeps_
     sync_api.expect(squares(page)).to_have_count(2 * 7 + 2 * 7)  # ours, and the published rows beside them
     square = squares(page).nth(9)  # second row, third column
     square.dispatch_event("mousemove")
-    box = square.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] / 2 + 25, box["y"] + box["height"] / 2)  # anywhere in the cell
+    click_at(square, right=25)  # anywhere in the cell
     page.get_by_text("Folds · expanding, 5 %").wait_for()
     page.locator(".st-key-worst-images img").nth(3).wait_for()
     sync_api.expect(page.locator(".st-key-best-images img")).to_have_count(4)
@@ -79,6 +79,48 @@ def test_a_click_on_a_cell_shows_its_folds_curves_and_images_and_the_link_keeps_
     page.reload()
     page.get_by_text("Folds · expanding, 5 %").wait_for()
     page.locator(".st-key-worst-images img").nth(3).wait_for()
+
+
+def test_a_click_stays_though_the_page_renews_itself_before_the_browser_hears_of_it(
+    page: sync_api.Page, address: str, folder: Path
+) -> None:
+    held: list[tuple[sync_api.WebSocketRoute, str | bytes]] = []
+    sent: list[str | bytes] = []
+    holding = False
+
+    def between(browser: sync_api.WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+
+        def ask(said: str | bytes) -> None:
+            sent.append(said)
+            server.send(said)
+
+        browser.on_message(ask)
+        server.on_message(lambda said: held.append((browser, said)) if holding else browser.send(said))
+
+    store = Store.at(folder / "results")
+    page.route_web_socket(re.compile("_stcore/stream"), between)
+    page.goto(f"{address}?study=made")
+    page.get_by_text("Two folds: no test and no interval.").wait_for()
+    sync_api.expect(squares(page)).to_have_count(2 * 7 + 2 * 7)
+    holding, before = True, len(sent)
+    click_at(squares(page).nth(9))
+    try:
+        while len(sent) < before + 4:  # the click, and what a part that renews itself asks with the choice of before
+            page.wait_for_timeout(100)
+        store.write_progress("made", {**LAST, "state": "stopped"})  # the whole page is run again
+        while len(sent) < before + 6:
+            page.wait_for_timeout(100)
+        while held:  # what comes meanwhile is held too: their order matters
+            browser, said = held.pop(0)
+            browser.send(said)
+        holding = False
+        page.get_by_text("Folds · expanding, 5 %").wait_for()
+        page.wait_for_timeout(2500)
+        sync_api.expect(page.get_by_text("Folds · expanding, 5 %")).to_be_visible()
+        assert choices(page) == {"study": "made", "row": "5 %", "strategy": "expanding"}
+    finally:
+        store.write_progress("made", LAST)
 
 
 def test_the_cell_can_be_chosen_from_the_keyboard(page: sync_api.Page, address: str) -> None:
