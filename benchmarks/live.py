@@ -26,6 +26,8 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from engine.store import Store
+
 STUDY = "speed"
 TRAINING = """
 name: beside
@@ -33,8 +35,10 @@ model: {width: 16, image_size: 128}
 data: {kind: simulated, images: 85}
 start_weights: {images: 400, batches: 400}
 strategies: [whole network, block 9]
-fractions: [80]
+fractions: [80, 60, 40, 20]
 """
+ROUNDS = 3
+"""Of all ways in turn, so that none has a moment of its own."""
 
 
 def frame(side: int, seed: int) -> np.ndarray:
@@ -196,10 +200,14 @@ def over_http(root: Path, trial: str, files: list[bytes], *, training: bool) -> 
             if beside and not training:
                 continue
             with _study(Path(cache)) if beside else _nothing():
-                for name, ask in ways.items():
-                    with ThreadPoolExecutor(users) as pool:
-                        taken = list(pool.map(lambda _, ask=ask: ask(server.address, trial, files), range(users)))
-                    tell(f"{name}, {what}", [one for part in taken for one in part])
+                taken: dict[str, list[float]] = {name: [] for name in ways}
+                for _ in range(ROUNDS):
+                    for name, ask in ways.items():
+                        with ThreadPoolExecutor(users) as pool:
+                            found = pool.map(lambda _, ask=ask: ask(server.address, trial, files), range(users))
+                            taken[name] += [one for part in found for one in part]
+                for name, seconds in taken.items():
+                    tell(f"{name}, {what}", seconds)
 
 
 @contextmanager
@@ -216,9 +224,15 @@ def _study(folder: Path) -> Iterator[None]:
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     ) as process:  # fmt: skip
-        time.sleep(25)  # until Ray is up and the first weights are made
+        store = Store.at(folder / "beside")
         try:
+            while store.progress("beside").get("closed", 0) < 1:
+                if process.poll() is not None:
+                    raise SystemExit("the study beside ended before a trial was trained")
+                time.sleep(1)
             yield
+            if store.progress("beside").get("state") != "running":
+                print("  the study beside ended before the last of these")
         finally:
             process.terminate()
             process.wait(60)

@@ -1,5 +1,6 @@
 """What a run is doing now: counted, timed, and told to whoever listens. Pure but for its clock."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
@@ -160,6 +161,7 @@ class Progress:
                 "eta_seconds": self.eta_seconds() if self.state == "running" else None,
                 "updated": datetime.now(UTC).isoformat(timespec="seconds"),
                 "error": self.error,
+                "process": os.getpid(),
             }
         )
 

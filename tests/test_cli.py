@@ -20,6 +20,7 @@ from dashboard.health import is_healthy
 from engine import config
 from engine import study as planning
 from engine.datasets import simulated_dataset
+from engine.errors import StudyFileError
 from engine.hardware import share, this_machine
 from engine.published import strategies as published_strategies
 from engine.store import Store
@@ -125,15 +126,36 @@ def test_data_on_the_command_line_take_a_name_only_from_a_file_that_expects_them
 ) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(f"data: {data}\n")
-    study = cli._study(file, Path("mine"), None)
+    study = cli._study(file, Path("mine"), None, "results")
     assert study.data.folder == "mine"
     assert (study.data.name, study.data.compare_with) == (name, compare_with)
 
 
 def test_the_study_file_for_own_images_claims_nothing_about_them() -> None:
-    study = cli._study(ROOT / "tune_configs" / "own_images.yaml", Path("mine"), "mine")
+    study = cli._study(ROOT / "tune_configs" / "own_images.yaml", Path("mine"), "mine", "results")
     assert (study.data.name, study.data.compare_with, study.split.by) == (None, None, "auto")
     assert "own_images.yaml --data FOLDER" in (ROOT / "README.md").read_text()
+
+
+def test_a_study_of_the_store_is_run_by_its_name_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    kept, root = Store.at(tmp_path / "kept"), str(tmp_path / "kept")
+    study = config.loads("name: mine\ndata: {folder: images}\nstart_weights: {kind: folder, folder: others}\n")
+    kept.begin("mine", config.dump(config.with_absolute_paths(study)))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = cli._study(Path("mine"), None, None, root)
+    assert again.data.folder == str(tmp_path / "images")
+    assert again.start_weights[0].folder == str(tmp_path / "others")
+    assert again.encoder.weights is None
+    Path("mine").write_text("name: file\n")
+    assert cli._read(Path("mine"), root).name == "file"
+    with pytest.raises(
+        StudyFileError, match=r"^yours: no such file, and no study of this name in [^\n]*; there: mine$"
+    ):
+        cli._read(Path("yours"), root)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGKILL])

@@ -64,6 +64,7 @@ def cluster(folder: Path, **head: Any) -> Iterator[Cluster]:
     """A cluster whose head has one core (or what `head` says), in a folder of its own with a short name."""
     short = Path(tempfile.mkdtemp(prefix="wl-", dir="/tmp"))
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    Path("/tmp/ray").mkdir(exist_ok=True)  # a head writes its address there, whatever `temp_dir` is
     own = {**SMALL, "include_dashboard": False, "temp_dir": str(short), "env_vars": cache_of(folder, "head"), **head}
     running = patiently(lambda: Cluster(initialize_head=True, head_node_args=own))
     try:

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from ruamel.yaml.comments import CommentedMap
 
+from dashboard import places
 from dashboard.figures import trial_states
 from dashboard.launch import runs, uploads
 from dashboard.launch.study_text import SMALL, Entry, Key, entries, read, shown, typed, value_at, with_value
+from dashboard.views import launching
 from engine.config import loads
 from engine.errors import DataError, StudyFileError
 from engine.study_settings import StartSettings, Study
@@ -149,13 +151,42 @@ def test_a_page_never_loads_a_network_of_the_users_own() -> None:
 
 
 def test_a_run_that_cannot_begin_says_why(tmp_path: Path) -> None:
-    launched = runs.launch("name: x\ndata: {folder: nowhere}\n", str(tmp_path / "results"), tmp_path, known=["x"])
+    launched = runs.launch("name: x\ndata: {folder: nowhere}\n", str(tmp_path / "results"), tmp_path, before={})
     assert launched.is_known
     assert launched.process.wait(90) != 0
     assert "nowhere" in "\n".join(launched.problems())
     assert "Traceback" not in launched.said
     assert runs.latest_log("x", tmp_path) == launched.log
     assert runs.latest_log("y", tmp_path) is None
+
+
+def test_what_another_run_of_the_study_says_is_not_the_word_of_the_one_just_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = {"state": "running", "alive": True, "process": 7}
+    monkeypatch.setattr("dashboard.data.studies", lambda: ["x"])
+    monkeypatch.setattr("dashboard.data.progress", lambda study: theirs)
+    launched = runs.launch("name: x\ndata: {folder: nowhere}\n", str(tmp_path / "results"), tmp_path, before=theirs)
+    assert launched.beside == 7
+    assert not launching._is_settled(launched)
+    theirs = {**theirs, "process": launched.process.pid, "state": "preparing"}
+    assert not launching._is_settled(launched)
+    theirs = {**theirs, "state": "running"}
+    assert launching._is_settled(launched)
+    theirs = {**theirs, "process": 7}
+    launched.process.wait(90)
+    assert launching._is_settled(launched)
+    assert launched.problems()
+
+
+def test_a_command_names_the_places_of_this_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WHICHLAYERS_STORE", "s3://bucket/my results")
+    monkeypatch.delenv("WHICHLAYERS_CACHE", raising=False)
+    assert places.command("run", "a b") == "whichlayers run 'a b' --store 's3://bucket/my results'"
+    monkeypatch.setenv("WHICHLAYERS_STORE", str(tmp_path))
+    monkeypatch.setenv("WHICHLAYERS_CACHE", str(tmp_path / "c"))
+    assert places.command("stop", "x") == f"whichlayers stop x --store {tmp_path}"
+    assert places.command("run", "x") == f"whichlayers run x --store {tmp_path} --cache {tmp_path / 'c'}"
 
 
 def test_a_command_is_shown_as_somebody_types_it() -> None:

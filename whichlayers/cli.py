@@ -39,6 +39,9 @@ app = typer.Typer(
 CRASHED = 1
 USER_MISTAKE = 2
 INTERRUPTED = 130
+SomeStudy = Annotated[
+    Path, typer.Argument(metavar="STUDY.yaml", help="Study file, or the name of a study that the store has.")
+]
 
 
 @app.command()
@@ -116,7 +119,7 @@ def check(
 
 @app.command()
 def run(
-    study_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Study file.")],
+    study_file: SomeStudy,
     data: Annotated[Path | None, typer.Option(help="Folder of images; takes the place of the study file's.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study; takes the place of the study file's.")] = None,
     store: StoreFolder = "results",
@@ -140,7 +143,7 @@ def run(
 ) -> None:
     """Run what is missing of a study. Ctrl-C stops; the same command goes on from there."""
     begun = time.monotonic()
-    study, kept = _study(study_file, data, name), _cache(cache)
+    study, kept = _study(study_file, data, name, store), _cache(cache)
     _check_writable(kept, "--cache", DataError)
     if as_json and not dry_run:
         raise typer.BadParameter("only a plan can be shown so; add --dry-run", param_hint="--json")
@@ -170,7 +173,7 @@ def run(
 
 @app.command()
 def preview(
-    study_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Study file.")],
+    study_file: SomeStudy,
     data: Annotated[Path | None, typer.Option(help="Folder of images; takes the place of the study file's.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study; takes the place of the study file's.")] = None,
     fraction: Annotated[
@@ -183,7 +186,7 @@ def preview(
     """Rank the units by their gradients on training images, in about a minute: a hint before hours of training."""
     from whichlayers.planning import show_preview
 
-    study, kept = _study(study_file, data, name), _cache(cache)
+    study, kept = _study(study_file, data, name, store), _cache(cache)
     _check_writable(kept, "--cache", DataError)
     show_preview(study, kept, store, fraction=fraction, as_json=as_json)
 
@@ -288,15 +291,15 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)  # told to stop, and stopped
 
 
-def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
+def _study(study_file: Path, data: Path | None, name: str | None, store: str) -> "Study":
     """The study file with what the command line puts in its place, under the same checks.
 
     The question, the name of the images and the published ones that they stand beside are kept only where the
     file leaves its folder to --data: elsewhere they belong to the images that --data replaces.
     """
-    from engine.config import check, load
+    from engine.config import check
 
-    study = load(study_file)
+    study = _read(study_file, store)
     if data is not None:
         settings = replace(study.data, kind="folder", folder=str(data))
         if study.data.kind != "folder" or study.data.folder is not None:
@@ -314,6 +317,21 @@ def _study(study_file: Path, data: Path | None, name: str | None) -> "Study":
     if study.data.kind == "folder" and study.data.folder is None:
         raise StudyFileError(f"{study_file}: no images named; write 'data: {{folder: ...}}' or give --data FOLDER")
     return study
+
+
+def _read(study_file: Path, store: str) -> "Study":
+    """The study of a file, or of the store where there is no such file."""
+    from engine.config import load, loads
+
+    if study_file.suffix in (".yaml", ".yml") or len(study_file.parts) != 1 or study_file.exists():
+        return load(study_file)
+    from engine.store import Store
+
+    kept = Store.at(store)
+    if not kept.has_study(study_file.name):
+        known = ", ".join(kept.studies()) or "none yet"
+        raise StudyFileError(f"{study_file}: no such file, and no study of this name in {store}; there: {known}")
+    return loads(kept.study_text(study_file.name), source=f"{store}/{study_file}/study.yaml")
 
 
 def _run(study: "Study", store: str, cache: Path, begun: float, address: str | None) -> int:

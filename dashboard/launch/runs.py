@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,8 @@ class Launched:
     process: "subprocess.Popen[bytes]"
     is_known: bool
     """Whether the store had the study before."""
+    beside: int | None = None
+    """Number of the process that ran the study already when this one was started."""
 
     def problems(self) -> list[str]:
         """Why the run has ended without having begun, in its own words; [] while it runs, and where it ended well."""
@@ -82,8 +84,8 @@ def kept_file(study: Study, text: str, cache: Path) -> Path:
     return file
 
 
-def launch(text: str, store: str, cache: Path, *, known: Collection[str] = ()) -> Launched:
-    """Starts the study, and does not wait for it; `known` are the studies that the store has.
+def launch(text: str, store: str, cache: Path, *, before: Mapping[str, Any] | None = None) -> Launched:
+    """Starts the study, and does not wait for it; `before` is its progress where the store has it already.
 
     Raises StudyFileError for mistakes in the text.
     """
@@ -101,7 +103,8 @@ def launch(text: str, store: str, cache: Path, *, known: Collection[str] = ()) -
         )
     # Waited for somewhere, or an ended run would stay in the table of processes as long as the dashboard lives.
     threading.Thread(target=process.wait, name=f"run of {study.name}", daemon=True).start()
-    return Launched(study=study.name, file=file, log=log, process=process, is_known=study.name in known)
+    beside = before.get("process") if before and before.get("alive") else None
+    return Launched(study=study.name, file=file, log=log, process=process, is_known=before is not None, beside=beside)
 
 
 def estimate(text: str, store: str, cache: Path) -> dict[str, Any]:

@@ -1,14 +1,12 @@
 """The sentences above the table: the answer, where everything comes from, what a run is doing or why it ended."""
 
-import shlex
-
 import streamlit as st
 
 from dashboard import data
 from dashboard.figures.answer import advice, answer, caveats, progress_line, provenance
 from dashboard.figures.measures import MAIN, measure_of
 from dashboard.figures.rows import rows
-from dashboard.places import store_root
+from dashboard.places import command
 from dashboard.views.table import Shown
 
 
@@ -66,11 +64,10 @@ def progress(study: str) -> None:
         st.progress(min(max(done, 0.0), 1.0), progress_line(now))
         return
     reason = str(now.get("error") or "").strip()
-    command = f"whichlayers run {shlex.quote(f'{store_root()}/{study}/study.yaml')}"
     (st.error if state == "failed" else st.warning)(
         f"{progress_line(now)}  \n"
         + (f"{reason}  \n" if reason else "")
-        + f"What was finished is kept. To go on with what is missing: `{command}`"
+        + f"What was finished is kept. To go on with what is missing: `{command('run', study)}`"
     )
 
 

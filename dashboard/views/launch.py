@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import data
 from dashboard.launch import uploads
 from dashboard.launch.study_text import SMALL, entries, read, value_at
-from dashboard.places import cache_root, store_root
+from dashboard.places import cache_root, command
 from dashboard.views import form, launch_check, launching, notices, unit_choice
 from engine.architectures import STRATEGIES, UNITS, extra_strategies
 from engine.errors import StudyFileError, WhichLayersError
@@ -170,7 +170,7 @@ def _file() -> None:
         launching.button(is_sound)
         name = value_at(_tree(), ("name",)) or "study"
         st.download_button("Download", form.text(), f"{name}.yaml", "text/yaml", icon=":material/download:")
-    st.caption(f"The same from a terminal: `whichlayers run {name}.yaml --store {store_root()}`")
+    st.caption(f"The same from a terminal: `{command('run', f'{name}.yaml')}`")
 
 
 def _tree() -> object:

@@ -42,7 +42,9 @@ def go_on() -> None:
 def _start() -> None:
     notices.say("launch")
     try:
-        st.session_state[STARTING] = runs.launch(form.text(), store_root(), cache_root(), known=data.studies())
+        name = runs.checked(form.text()).name
+        before = data.progress(name) if name in data.studies() else None
+        st.session_state[STARTING] = runs.launch(form.text(), store_root(), cache_root(), before=before)
     except WhichLayersError as error:
         notices.say("launch", *error.problems)
 
@@ -54,8 +56,13 @@ def _wait(launched: runs.Launched) -> None:
 
 
 def _is_settled(launched: runs.Launched) -> bool:
-    """Whether the run has ended, or has begun: of a study that was there before, once its settings were accepted."""
+    """Whether the run has ended, or has begun: of a study that was there before, once its settings were accepted.
+
+    Of one that another run was at work on, that one's progress says nothing.
+    """
     if launched.process.poll() is not None:
         return True
     now = data.progress(launched.study) if launched.study in data.studies() else {}
-    return bool(now.get("alive")) and (not launched.is_known or now.get("state") == "running")
+    if not now.get("alive") or (launched.beside is not None and now.get("process") == launched.beside):
+        return False
+    return not launched.is_known or now.get("state") == "running"

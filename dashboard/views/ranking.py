@@ -1,7 +1,5 @@
 """Units ranked by their gradients before any training, and held against what came of them."""
 
-import shlex
-
 import pandas as pd
 import streamlit as st
 
@@ -9,7 +7,7 @@ from dashboard import data, kept
 from dashboard.figures.cells import Rate
 from dashboard.figures.gallery import percent
 from dashboard.figures.unit_preview import NONE_YET, order_sentence, unit_preview, unit_preview_table
-from dashboard.places import store_root
+from dashboard.places import command, store_root
 from dashboard.views import drawn
 from dashboard.views.chart import is_dark
 from dashboard.views.choice import select
@@ -36,8 +34,8 @@ def beside_truth(study: str, rate: Rate, dataset: str) -> None:
     cells = cells[(cells["dataset"] == dataset) & (cells["source"] == "ours")]
     own = [one for one in found_for(study) if one.start in set(cells["start"])]
     if not own:
-        command = f"whichlayers preview {shlex.quote(f'{store_root()}/{study}/study.yaml')} --store {store_root()}"
-        st.caption(f"Not ranked yet; it takes about a minute: `{command}`")
+        told = command("preview", study)
+        st.caption(f"Not ranked yet; it takes about a minute: `{told}`")
         return
     fractions = {percent(one.fraction): one.fraction for one in own}
     fraction = fractions[select("Part of the images", list(fractions), "preview fraction", width=180)]

@@ -1,9 +1,10 @@
 """What steers a study that runs: stop, trials at once, retry, give up one trial. Every button shows its command."""
 
-import shlex
+import hashlib
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from dashboard import data, machine_use
 from dashboard.figures.gallery import percent
 from dashboard.figures.trial_states import STATES
 from dashboard.launch import runs
-from dashboard.places import cache_root, store_root
+from dashboard.places import cache_root, command, store_root
 from dashboard.views import headline
 from engine import steering
 from engine.errors import WhichLayersError
@@ -30,15 +31,15 @@ def study(study: str, progress: Mapping[str, Any], states: pd.DataFrame) -> None
     waiting = (states["state"] == "waiting").sum() or states.empty
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         _button(
-            "Stop the study", ":material/stop_circle:", f"stop {shlex.quote(study)}", alive,
+            "Stop the study", ":material/stop_circle:", ("stop", study), alive,
             lambda: steering.stop(data.store(), study), "It stops within seconds; what is finished is kept.",
         )  # fmt: skip
         _button(
-            "Go on", ":material/play_circle:", f"run {shlex.quote(f'{store_root()}/{study}/study.yaml')}",
+            "Go on", ":material/play_circle:", ("run", study),
             not alive and bool(waiting), lambda: _resume(study), "It is started again, for what is missing.",
         )  # fmt: skip
         _button(
-            "Retry failed trials", ":material/replay:", f"retry {shlex.quote(study)}", bool(failed),
+            "Retry failed trials", ":material/replay:", ("retry", study), bool(failed),
             lambda: steering.retry(data.store(), study),
             "They run again now." if alive else "They run again with the next run: press 'Go on'.",
         )  # fmt: skip
@@ -51,7 +52,7 @@ def _at_once(study: str, progress: Mapping[str, Any]) -> None:
         return
     chosen = st.number_input("Trials at once", 1, room, value=min(max(now, 1), room), key=f"at once {study}", width=140)
     _button(
-        "Set", ":material/speed:", f"workers {shlex.quote(study)} {chosen}", chosen != now,
+        "Set", ":material/speed:", ("workers", study, str(chosen)), chosen != now,
         lambda: steering.workers(data.store(), study, int(chosen)), "Trials that run are not cut off.",
     )  # fmt: skip
 
@@ -69,27 +70,37 @@ def trials(study: str, states: pd.DataFrame) -> None:
         state=rows["state"].map(lambda name: STATES[name][0]), fraction=rows["fraction"].map(percent),
         trial=rows["id"].str[:12],
     )  # fmt: skip
-    picked = st.dataframe(
-        table, hide_index=True, height="content" if len(table) < 12 else 420, key=f"trials {study}",
-        on_select="rerun", selection_mode="single-row",
+    ids = tuple(rows["id"])
+    drawn = f"trials {study} {hashlib.sha256(repr(ids).encode()).hexdigest()[:12]}"
+    st.dataframe(
+        table, hide_index=True, height="content" if len(table) < 12 else 420, key=drawn,
+        on_select=partial(_choose, study, drawn, ids), selection_mode="single-row",
     )  # fmt: skip
-    places = picked["selection"]["rows"]
-    if places and places[0] < len(rows):
-        row = rows.iloc[places[0]]
+    there_now = states[states["id"] == st.session_state.get(f"trial of {study}")]
+    if len(there_now):
+        row = there_now.iloc[0]
         short = str(row["id"])[:12]
+        about = f"{row['strategy']}, {percent(row['fraction'])}, fold {row['fold']}"
+        st.caption(f"Chosen: trial {short} · {about} · {STATES[row['state']][0]}")
         with st.container(horizontal=True):
             _button(
-                f"Stop trial {short}", ":material/cancel:", f"stop {shlex.quote(study)} --trial {short}",
+                f"Stop trial {short}", ":material/cancel:", ("stop", study, "--trial", short),
                 row["state"] in ("waiting", "running", "error"),
                 lambda: steering.cancel(data.store(), study, str(row["id"])), "It is left out, and recorded so.",
             )  # fmt: skip
             _button(
-                f"Retry trial {short}", ":material/replay:", f"retry {shlex.quote(study)} --trial {short}",
+                f"Retry trial {short}", ":material/replay:", ("retry", study, "--trial", short),
                 row["state"] in ("error", "cancelled"),
                 lambda: steering.retry(data.store(), study, str(row["id"])), "It runs again.",
             )  # fmt: skip
     elif len(table):
         st.caption("Choose a row to stop or retry its trial.")
+
+
+def _choose(study: str, drawn: str, ids: Sequence[str]) -> None:
+    # By its id: the table changes while trials end, and a place in it would soon be another trial's.
+    if places := st.session_state[drawn]["selection"]["rows"]:
+        st.session_state[f"trial of {study}"] = ids[places[0]]
 
 
 def failures(study: str) -> None:
@@ -104,8 +115,11 @@ def machine(progress: Mapping[str, Any]) -> None:
     st.caption(machine_use.told(machine_use.machine_use()))
 
 
-def _button(label: str, icon: str, command: str, possible: bool, act: Callable[[], object], then: str) -> None:
-    if not st.button(label, icon=icon, disabled=not possible, help=f"`whichlayers {command}`", key=f"steer {command}"):
+def _button(
+    label: str, icon: str, words: tuple[str, ...], possible: bool, act: Callable[[], object], then: str
+) -> None:
+    told = command(*words)
+    if not st.button(label, icon=icon, disabled=not possible, help=f"`{told}`", key=f"steer {' '.join(words)}"):
         return
     try:
         act()

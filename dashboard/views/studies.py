@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import data
 from dashboard.figures.answer import duration
 from dashboard.pages import TO_OPEN
-from dashboard.places import cache_root
+from dashboard.places import cache_root, command
 from dashboard.views import notices
 from engine import studies
 from engine.errors import WhichLayersError
@@ -67,17 +67,17 @@ def _chosen(row: studies.StudyRow) -> None:
             st.switch_page(st.session_state["pages"]["results"], query_params={"study": name})
         to = st.text_input("New name", value=name, key=f"name of {name}", width=240)
         busy = row.is_running
-        command = f"whichlayers rename {name} {to}"
-        if st.button("Rename", icon=":material/edit:", disabled=busy or to == name, help=f"`{command}`"):
+        told = command("rename", name, to)
+        if st.button("Rename", icon=":material/edit:", disabled=busy or to == name, help=f"`{told}`"):
             _do(lambda: studies.rename(store, name, to), f"'{name}' is called '{to}' now.")
-        if st.button("Archive", icon=":material/archive:", disabled=busy, help=f"`whichlayers archive {name}`"):
+        if st.button("Archive", icon=":material/archive:", disabled=busy, help=f"`{command('archive', name)}`"):
             _do(lambda: studies.archive(store, name), f"'{name}' is archived: it is kept, and listed below.")
-        if st.button("Delete …", icon=":material/delete:", disabled=busy, help=f"`whichlayers delete {name}`"):
+        if st.button("Delete …", icon=":material/delete:", disabled=busy, help=f"`{command('delete', name)}`"):
             _delete(name)
     with_images = st.checkbox("with the decoded images (they may show patients)", key=f"images of {name}")
     st.download_button(
         "Export as one file", lambda: _packed(name, with_images), f"{name}.zip", "application/zip", disabled=busy,
-        icon=":material/download:", on_click="ignore", help=f"`whichlayers export {name} {name}.zip`",
+        icon=":material/download:", on_click="ignore", help=f"`{command('export', name, f'{name}.zip')}`",
     )  # fmt: skip
     if busy:
         st.caption("It runs: stop it first, on the page Running, to rename, archive, export or delete it.")
@@ -100,7 +100,7 @@ def _archived() -> None:
         for row in found:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"**{row.name}** · {row.size_bytes / 1e6:.1f} MB · since {row.archived[:10]}")
-                if st.button("List it again", key=f"unarchive {row.name}", help=f"`whichlayers unarchive {row.name}`"):
+                if st.button("List it again", key=f"unarchive {row.name}", help=f"`{command('unarchive', row.name)}`"):
                     _do(lambda name=row.name: studies.unarchive(data.store(), name), f"'{row.name}' is listed again.")
 
 
@@ -108,7 +108,7 @@ def _import() -> None:
     with st.expander("Import a study from a file", icon=":material/upload:"):
         file = st.file_uploader("A zip that an export made", type="zip", key="import file")
         name = st.text_input("Under another name", key="import name", placeholder="its own name", width=260)
-        if not st.button("Import", disabled=file is None, help="`whichlayers import FILE`") or file is None:
+        if not st.button("Import", disabled=file is None, help=f"`{command('import', 'FILE')}`") or file is None:
             return
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder) / "study.zip"

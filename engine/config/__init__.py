@@ -86,6 +86,21 @@ def loads(text: str, source: str = "study file") -> Study:
     return replace(study, strategies=tuple(chosen), reference=parse(study, study.reference).name)
 
 
+def with_absolute_paths(study: Study) -> Study:
+    """The same study from whatever folder it is run: its folders and files by their whole paths."""
+
+    def whole(path: str | None) -> str | None:
+        return path if path is None else str(Path(path).expanduser().absolute())
+
+    starts = [replace(start, folder=whole(start.folder), file=whole(start.file)) for start in study.start_weights]
+    return replace(
+        study,
+        data=replace(study.data, folder=whole(study.data.folder)),
+        start_weights=tuple(starts),
+        encoder=replace(study.encoder, weights=whole(study.encoder.weights)),
+    )
+
+
 def dump(study: Study) -> str:
     """YAML with every field of `study`, so that it says the same under later defaults; `loads` gives it back."""
     stream = StringIO()

@@ -13,7 +13,7 @@ from ray import tune
 from engine import steering
 from engine import study as planning
 from engine.combinations import caveats
-from engine.config import dump
+from engine.config import dump, with_absolute_paths
 from engine.errors import StoreError, WhichLayersError
 from engine.hardware import Share, share, this_machine
 from engine.preparation import KnownRates, Places, Prepared, held_out_files, prepare
@@ -63,7 +63,7 @@ def run(
         if store.is_archived(study.name):
             raise StoreError(f"study '{study.name}' is archived; whichlayers unarchive {study.name} brings it back")
         before = {name: store.files.read(f"{study.name}/{name}") for name in ("study.yaml", "progress.json")}
-        store.begin(study.name, dump(study))
+        store.begin(study.name, dump(with_absolute_paths(study)))
         steering.forget_old(store, study.name)
         progress = Progress(listen=_teller(quick, study.name, listen), caveats=tuple(caveats(study)))
         for line in store.put_aside(study.name):
