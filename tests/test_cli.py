@@ -141,6 +141,7 @@ def test_a_study_of_the_store_is_run_by_its_name_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "others").mkdir()
     monkeypatch.chdir(tmp_path)
     kept, root = Store.at(tmp_path / "kept"), str(tmp_path / "kept")
     study = config.loads("name: mine\ndata: {folder: images}\nstart_weights: {kind: folder, folder: others}\n")
