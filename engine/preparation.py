@@ -145,7 +145,7 @@ class KnownRates:
 def own_network(study: Study) -> dict[str, Any]:
     """What a plan must know of a user's own network, which is tried out first; nothing for one of ours.
 
-    Raises ModelError with what the network does wrong.
+    Raises StudyFileError or StrategyError with what the network does wrong, StoreError where nobody allowed it.
     """
     model = study.model
     if model.name in UNITS:

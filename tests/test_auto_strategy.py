@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from engine import permission
 from engine.architectures import STRATEGIES, parse_strategy, strategy_table
 from engine.gradient_norms import gradient_norms, relative_gradient_norms, set_unit_rates
 from engine.models import UNet
@@ -137,7 +138,10 @@ def numbers(attempt: Attempt) -> list[object]:
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "sgd"])
-def test_a_unit_that_is_alone_has_the_whole_networks_numbers_to_the_bit(optimiser: str) -> None:
+def test_a_unit_that_is_alone_has_the_whole_networks_numbers_to_the_bit(
+    optimiser: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(permission.VARIABLE, "tests.test_auto_strategy:build")
     # Its own norm is the largest, so that its rate is the whole network's: batches and dropout must be too.
     plain = trial(
         units=("all",), model="tests.test_auto_strategy:build", start_weights=None, optimiser=optimiser, max_epochs=4

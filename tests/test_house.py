@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("engine", "dashboard", "whichlayers")
 LEVELS = [
     {"errors"},
+    {"permission"},
     {"architectures", "study_settings", "trial", "images", "metrics", "simulator", "natural_images", "circumference",
      "formula_images", "overlays", "clip_writing", "appearance", "optimiser", "warning_thresholds", "memory"},
     {"published", "significance", "splits", "datasets", "models", "augmentation", "config", "hardware", "progress",

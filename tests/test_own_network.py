@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine import config
+from engine import config, permission
 from engine.architectures import parse_strategy
 from engine.errors import StrategyError, StudyFileError, WhichLayersError
 from engine.models import build, check_network, network_code, unit_names, unit_parameters
@@ -48,13 +48,15 @@ def block(language: str) -> str:
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
-    """Writes a module into the current directory and gives its name; forgotten afterwards."""
+    """Writes a module into the current directory, allows what it builds and gives its name; forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(permission.VARIABLE, "")
     known = set(sys.modules)
 
     def write(text: str) -> str:
         name = f"own_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         (tmp_path / f"{name}.py").write_text(text)
+        permission.allow(f"{name}:{of}" for of in ("build", "Small", "one"))
         return name
 
     yield write
@@ -73,6 +75,7 @@ def problem(model: str, **settings: object) -> str:
 
 def test_the_docs_example_runs_in_fifteen_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(permission.VARIABLE, "small_network:build")
     code = block("python")
     assert len(code.splitlines()) <= 15
     (tmp_path / "small_network.py").write_text(code)
@@ -193,6 +196,7 @@ def test_a_network_that_cannot_be_made_is_refused_in_one_line(
     model: str, text: str, line: str, module: Callable[[str], str]
 ) -> None:
     name = model.format(module(text))
+    permission.allow([name])
     said = problem(name)
     assert said.startswith(f"network '{name}'")
     assert line in said
@@ -319,6 +323,7 @@ def test_a_module_of_the_users_that_is_called_units_is_no_method(module: Callabl
 def test_a_folder_has_no_code_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_folder_of_files").mkdir()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(permission.VARIABLE, "own_folder_of_files:build")
     with pytest.raises(StudyFileError, match="is a folder; name the file in it"):
         network_code("own_folder_of_files:build")
     sys.modules.pop("own_folder_of_files", None)

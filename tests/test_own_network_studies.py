@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import preparation
+from engine import permission, preparation
 from engine import study as planning
 from engine.errors import StrategyError
 from engine.study_settings import FoldSettings, ModelSettings, Study
@@ -42,6 +42,7 @@ def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str
     """The network's units, read from its code as a run reads them."""
     (tmp_path / f"{NAME}.py").write_text(NETWORK)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(permission.VARIABLE, f"{NAME}:Network")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     yield preparation.own_network(STUDY)["units"]
     sys.modules.pop(NAME, None)

@@ -16,12 +16,13 @@ import platformdirs
 import typer
 from rich.console import Console
 
+from engine import permission
 from engine.architectures import CLASSIFIERS, UNITS, default_classes, default_width, strategy_table
 from engine.errors import DataError, StoreError, StudyFileError, WhichLayersError
 from whichlayers.keeping import archive, delete, export, import_study, rename, studies, unarchive
 from whichlayers.looking import report, results, table
 from whichlayers.networks import model, predict
-from whichlayers.options import CacheFolder, Host, Log, Port, Prefix, SignInFile, StoreFolder
+from whichlayers.options import CacheFolder, Host, Log, OwnNetworks, Port, Prefix, SignInFile, StoreFolder
 from whichlayers.server_process import dashboard_beside, end_with_input
 from whichlayers.steering import retry, skip, stop, trials, watch, workers
 from whichlayers.steps import StepsInOrder, conditions, steps_in_order
@@ -140,6 +141,7 @@ def run(
             help="Ray cluster to run on: auto, HOST:PORT or ray://HOST:PORT; 'local' or nothing: this machine.",
         ),
     ] = None,
+    own_network: OwnNetworks = None,
 ) -> None:
     """Run what is missing of a study. Ctrl-C stops; the same command goes on from there."""
     begun = time.monotonic()
@@ -182,6 +184,7 @@ def preview(
     store: StoreFolder = "results",
     cache: CacheFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    own_network: OwnNetworks = None,
 ) -> None:
     """Rank the units by their gradients on training images, in about a minute: a hint before hours of training."""
     from whichlayers.planning import show_preview
@@ -245,6 +248,7 @@ def serve(
         bool, typer.Option("--open-to-everybody", help="Let everyone in who reaches an address of --host.")
     ] = False,
     log: Log = "text",
+    own_network: OwnNetworks = None,
     until_end: Annotated[bool, typer.Option("--end-with-input", hidden=True)] = False,
 ) -> None:
     """Serve the dashboard: results, images and live inference on one port."""
@@ -320,11 +324,17 @@ def _study(study_file: Path, data: Path | None, name: str | None, store: str) ->
 
 
 def _read(study_file: Path, store: str) -> "Study":
-    """The study of a file, or of the store where there is no such file."""
+    """The study of a file, or of the store where there is no such file.
+
+    A file on the command line allows the network of one's own that it names; one that lies in the store does not.
+    """
     from engine.config import load, loads
 
     if study_file.suffix in (".yaml", ".yml") or len(study_file.parts) != 1 or study_file.exists():
-        return load(study_file)
+        study = load(study_file)
+        if ":" in study.model.name and Path(store).resolve() not in study_file.resolve().parents:
+            permission.allow([study.model.name])
+        return study
     from engine.store import Store
 
     kept = Store.at(store)

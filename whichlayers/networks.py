@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from whichlayers.looking import StudyName, require_study
-from whichlayers.options import CacheFolder, StoreFolder
+from whichlayers.options import CacheFolder, OwnNetworks, StoreFolder
 
 if TYPE_CHECKING:
     from engine.prediction_files import Done
@@ -32,6 +32,7 @@ def predict(
         str, typer.Option(help="Scanner of the files, where the study cuts another square for each.")
     ] = "",
     overlay: Annotated[str, typer.Option(help="What is drawn over frames: outline, probability, both.")] = "outline",
+    own_network: OwnNetworks = None,
 ) -> None:
     """Let a trained network outline, or classify, what is in files: masks, overlays and predictions.csv."""
     import platformdirs
@@ -73,6 +74,7 @@ def model(
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Largest difference of a probability from the network that is let pass.")
     ] = 1e-3,
+    own_network: OwnNetworks = None,
 ) -> None:
     """Write a trained network as one file, with a model card beside it; compared on test images first."""
     import platformdirs

@@ -10,11 +10,11 @@ from engine.config.class_checks import task_checks, training_checks
 from engine.config.mistakes import Mistake, at_least, between, non_negative_seed, unique, unused
 from engine.config.reading import Key, dotted
 from engine.errors import StrategyError
+from engine.permission import OWN_NETWORK
 from engine.splits import full_pool_percent
 from engine.splits.pool import FULL_POOL_TOLERANCE
 from engine.study_settings import Study, start_name
 
-OWN_NETWORK = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}", re.ASCII)
 LARGEST_WIDTH = 256
 IMAGE_SIZE_STEP = 16

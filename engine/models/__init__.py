@@ -56,7 +56,8 @@ def build(
     `model` is `unet`, `smp` (with the name of its `encoder`), a classifier of `MODELS`, or `package.module:build`, a
     user's own, whose units are those of `unit_modules` (JSON: names with the modules of each) or of its method
     `units`. Weights fit every `image_size`, the side of what the network sees; one that is too small for a
-    classifier is refused. Raises StudyFileError where it cannot be made, StrategyError where it names no units.
+    classifier is refused. Raises StudyFileError where it cannot be made, StrategyError where it names no units,
+    and StoreError where nobody allowed a user's own.
     """
     if model in MODELS:
         check_side(model, image_size)

@@ -17,13 +17,15 @@ from torch import nn
 
 from engine.errors import StrategyError, StudyFileError
 from engine.models.network import NamedUnits, Network
+from engine.permission import require_allowed
 
 
 def build_own(model: str, channels: int, unit_modules: str = "") -> Network:
     """What `package.module:build` gives, with its units: those of `unit_modules` (JSON), else its own `units()`.
 
     `build` is called with `classes=channels` where it takes it. Raises StudyFileError where it cannot be imported
-    or gives no module, StrategyError where units are missing or name modules that it does not have.
+    or gives no module, StrategyError where units are missing or name modules that it does not have, and StoreError,
+    with nothing imported, where nobody allowed it (`engine.permission`).
     """
     with _current_directory_importable():
         module = _imported(model)
@@ -50,7 +52,7 @@ def build_own(model: str, channels: int, unit_modules: str = "") -> Network:
 def network_code(model: str) -> str:
     """SHA-256, hex, of the source file of a user's own network; "" for a built-in one.
 
-    Of that one file: what it imports from other files of the user's is not seen. Raises StudyFileError.
+    Of that one file: what it imports from other files of the user's is not seen. Raises StudyFileError, and StoreError as `build_own`.
     """
     if ":" not in model:
         return ""
@@ -86,6 +88,7 @@ def _current_directory_importable() -> Iterator[None]:
 
 
 def _imported(model: str) -> ModuleType:
+    require_allowed(model)
     name = model.partition(":")[0]
     try:
         return importlib.import_module(name)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from engine import steering
 from engine.errors import StoreError, WhichLayersError
+from engine.permission import allow, allowed
 from engine.search.cluster import FAR, LOCAL, connect
 from engine.search.nodes import ClusterError, nodes
 from engine.search.running import Listen, run
@@ -29,9 +30,10 @@ STOP_SECONDS = 30.0
 class FarDriver:
     """`run` on the cluster's head; an error comes back as a value, with its kind."""
 
-    def run(self, study: Study, root: str) -> dict[str, int] | BaseException:
-        """As `engine.search.running.run`, with the cache of that node."""
+    def run(self, study: Study, root: str, own_networks: Sequence[str]) -> dict[str, int] | BaseException:
+        """As `engine.search.running.run`, with the cache of that node and what its user allowed."""
         os.environ.update(SETTINGS)
+        allow(own_networks)
         try:
             return run(study, Store.at(root), node_cache(), address="auto")
         except (KeyboardInterrupt, WhichLayersError) as error:
@@ -60,7 +62,7 @@ def run_afar(study: Study, store: Store, address: str, listen: Listen | None = N
         head = next(node["NodeID"] for node in ray.nodes() if node["Alive"] and HEAD in node["Resources"])
         where = NodeAffinitySchedulingStrategy(head, soft=False)
         driver = ray.remote(num_cpus=0)(FarDriver).options(scheduling_strategy=where).remote()
-        coming = driver.run.remote(study, store.files.root)
+        coming = driver.run.remote(study, store.files.root, allowed())
         try:
             told = _wait(coming, store, study.name, listen)
         except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from engine.combinations import caveats
 from engine.config import dump, with_absolute_paths
 from engine.errors import StoreError, WhichLayersError
 from engine.hardware import Share, share, this_machine
+from engine.permission import allowed
 from engine.preparation import KnownRates, Places, Prepared, held_out_files, prepare
 from engine.progress import Progress
 from engine.search.carrying import carried
@@ -186,6 +187,7 @@ def _work(study: Study, store: Store, cache: Path, ready: Prepared) -> dict[str,
         "study": study.name,
         "cache": str(cache),
         "keep_weights": study.keep_weights,
+        "own_networks": allowed(),
         "held_out": {
             weights: str(Path(path).relative_to(cache)) for weights, path in held_out_files(study, ready, cache).items()
         },

@@ -19,6 +19,7 @@ from engine.datasets import Dataset, load_cached
 from engine.errors import StoreError, WeightsError
 from engine.evaluation import HeldOut
 from engine.memory import give_back_memory
+from engine.permission import allow
 from engine.pretraining import load_held_out, load_start_weights
 from engine.search.carrying import cache_here
 from engine.search.endings import crashed, cut_short, trial_of
@@ -46,6 +47,7 @@ def train_trial(config: Mapping[str, Any]) -> None:
         os.nice(19 - os.nice(0))  # pages and live inference go first
     trial = trial_of(config["trial"])
     work = config["work"]
+    allow(work.get("own_networks", ()))  # on other nodes, and where Ray was up before the run
     store = _store(work["root"])
     epochs: list[Epoch] = []
 
