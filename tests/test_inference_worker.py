@@ -16,8 +16,9 @@ import psutil
 import pytest
 from PIL import Image
 
+from dashboard.inference.messages import Request
 from dashboard.inference.worker import InferenceError, InferenceWorker, shared_worker
-from engine.errors import DataError, StoreError, StrategyError
+from engine.errors import DataError, StoreError, StrategyError, WhichLayersError
 from tests.trained_store import SIZE, STUDY, WIDTH, TrainedStore, disc, png
 
 
@@ -125,6 +126,17 @@ def test_an_unknown_trial_is_a_store_error_and_the_process_goes_on(
     with pytest.raises(StoreError, match="no trial 'nonsense'"):
         worker.predict(STUDY, "nonsense", png(disc()))
     assert worker.predict(STUDY, trained.bright.id, png(disc())).mask == before.mask
+    assert worker.process_id == process
+
+
+def test_what_nobody_expected_is_said_in_one_line_and_the_process_goes_on(
+    worker: InferenceWorker, trained: TrainedStore
+) -> None:
+    worker.predict(STUDY, trained.bright.id, png(disc()))
+    process = worker.process_id
+    with pytest.raises(WhichLayersError, match=r"^not answered \(\w+: [^\n]*\); its traceback stands in [^\n]*$"):
+        worker.answer(Request(study=STUDY, trial_id=trained.bright.id, frame=7))  # type: ignore[arg-type]
+    assert worker.predict(STUDY, trained.bright.id, png(disc())).area_pixels > 0
     assert worker.process_id == process
 
 

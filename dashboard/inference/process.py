@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import signal
 import time
 from collections import OrderedDict
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from engine.predicting import TrainedNetwork
     from engine.store import Store
 
+_LOG = logging.getLogger("whichlayers.inference")
 MODELS_KEPT = 4
 """Networks that stay loaded; the one used longest ago goes first (124 MB each at width 64)."""
 
@@ -88,6 +90,12 @@ def serve(pipe_number: str, store_root: str, threads: str, cache: str) -> None:
                     reply = _reply(store, networks, clips, request)
             except WhichLayersError as error:
                 reply = error
+            except MemoryError:  # ends the process, which frees what it holds; the next request starts it anew
+                raise
+            except Exception as error:
+                _LOG.exception("a request was not answered")
+                what = " ".join(f"{type(error).__name__}: {error}".split())[:240]
+                reply = WhichLayersError(f"not answered ({what}); its traceback stands in the server's terminal")
             pipe.send(reply)
 
 
