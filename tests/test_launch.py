@@ -114,6 +114,20 @@ def zipped(members: dict[str, bytes], *, link: str = "") -> io.BytesIO:
     return made
 
 
+def damaged() -> io.BytesIO:
+    """A zip whose compressed bytes are none."""
+    content = bytearray(zipped({"a.png": bytes(range(256)) * 40}).getvalue())
+    content[35:60] = b"\xff" * 25  # behind the header of 30 bytes and the name
+    return io.BytesIO(content)
+
+
+def test_nothing_is_unpacked_onto_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.kept_uploads.LEAST_FREE_BYTES", 2**62)
+    with pytest.raises(DataError, match=r"^set.zip: the server's disk is nearly full[^\n]*$"):
+        uploads.unpacked(zipped({"a.png": b"1"}), "set.zip", tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_an_uploaded_zip_is_unpacked_once_and_a_single_folder_is_the_data(tmp_path: Path) -> None:
     file = zipped({"set/images/a.png": b"1", "set/manifest.csv": b"2", "__MACOSX/set/._a": b"3"})
     folder = uploads.unpacked(file, "set.zip", tmp_path)
@@ -136,6 +150,10 @@ def test_an_uploaded_zip_is_unpacked_once_and_a_single_folder_is_the_data(tmp_pa
         (zipped({}), "an empty zip"),
         (zipped({"zeros": bytes(20_000_000)}), "grows beyond"),
         (io.BytesIO(b"no zip at all"), "cannot be read"),
+        (damaged(), "cannot be read"),
+        (zipped({"a": b"1", "a/b": b"2"}), "cannot be written"),
+        (zipped({"a/b": b"1", "a": b"2"}), "cannot be written"),
+        (zipped({"a" * 300: b"1"}), "cannot be written"),
     ],
 )
 def test_what_is_no_honest_zip_is_refused_and_leaves_nothing(tmp_path: Path, file: io.BytesIO, problem: str) -> None:

@@ -4,9 +4,11 @@ import hashlib
 import shutil
 import stat
 import zipfile
+import zlib
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
+from dashboard.kept_uploads import has_room
 from engine.errors import DataError
 
 FOLDER = "uploads"
@@ -22,7 +24,7 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
     """The folder that an uploaded zip holds; a single folder inside stands for the whole.
 
     Nothing is written outside, links are refused, and the same file is unpacked once. Raises DataError where it is no
-    zip, names places outside, or grows beyond the limits.
+    zip, names places outside, grows beyond the limits or what the disk has free, or holds names that cannot be files.
     """
     place = cache / FOLDER / _hash(file)
     if not place.is_dir():
@@ -33,7 +35,12 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
                 _unpack(archive, name, waiting)
         except BaseException as error:
             shutil.rmtree(waiting, ignore_errors=True)
-            if isinstance(error, zipfile.BadZipFile | NotImplementedError | EOFError | RuntimeError):
+            if isinstance(error, OSError):
+                reason = error.strerror or type(error).__name__
+                raise DataError(
+                    f"{name}: a file of it cannot be written ({reason}); shorten long names, rename files named as folders"
+                ) from error
+            if isinstance(error, zipfile.BadZipFile | NotImplementedError | EOFError | RuntimeError | zlib.error):
                 raise DataError(f"{name}: a zip that cannot be read ({error}); zip the folder anew") from error
             raise
         waiting.rename(place)
@@ -69,4 +76,6 @@ def _unpack(archive: zipfile.ZipFile, name: str, place: Path) -> None:
                 left -= len(part)
                 if left < 0:
                     raise DataError(f"{name}: grows beyond {MOST_TIMES} times its size; use a folder instead")
+                if not has_room(place):
+                    raise DataError(f"{name}: the server's disk is nearly full; make room, or use a folder instead")
                 out.write(part)
