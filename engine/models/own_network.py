@@ -52,7 +52,8 @@ def build_own(model: str, channels: int, unit_modules: str = "") -> Network:
 def network_code(model: str) -> str:
     """SHA-256, hex, of the source file of a user's own network; "" for a built-in one.
 
-    Of that one file: what it imports from other files of the user's is not seen. Raises StudyFileError, and StoreError as `build_own`.
+    Of that one file: what it imports from other files of the user's is not seen. Raises StudyFileError, and
+    StoreError as `build_own`.
     """
     if ":" not in model:
         return ""
