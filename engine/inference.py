@@ -58,9 +58,9 @@ class Prediction:
 def load_model(store: Store, study: str, trial_id: str, *, device: Literal["cpu", "cuda"] | None = None) -> LoadedModel:
     """The trial's network: the study's start weights under the tensors that the trial trained.
 
-    `device` None takes the GPU where there is one. Raises StoreError where the trial or its weights are not in the store,
-    or its network is a user's own that nobody allowed, WeightsError with a line per tensor that is missing, unknown or of
-    another shape.
+    `device` None takes the GPU where there is one. Raises StoreError where the trial or its weights are not in
+    the store or its network is a user's own that nobody allowed, WeightsError with a line per tensor that is
+    missing, unknown or of another shape.
     """
     trial = planned(store, study, trial_id)
     with torch.random.fork_rng(devices=[]):  # the random tensors are replaced below, the caller's stream goes on
