@@ -38,7 +38,7 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
             if isinstance(error, OSError):
                 reason = error.strerror or type(error).__name__
                 raise DataError(
-                    f"{name}: a file of it cannot be written ({reason}); shorten long names, rename files named as folders"
+                    f"{name}: a file cannot be written ({reason}); shorten names, rename files named as folders"
                 ) from error
             if isinstance(error, zipfile.BadZipFile | NotImplementedError | EOFError | RuntimeError | zlib.error):
                 raise DataError(f"{name}: a zip that cannot be read ({error}); zip the folder anew") from error
