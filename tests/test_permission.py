@@ -153,9 +153,13 @@ def test_a_run_hands_what_it_allows_to_its_workers_and_its_driver_elsewhere(
         seen.append(permission.allowed())
         raise KeyboardInterrupt
 
+    def run(*_: object, **__: object) -> dict[str, int]:
+        seen.append(permission.allowed())
+        return {}
+
     monkeypatch.setattr("engine.search.worker.run_trial", run_trial)
     monkeypatch.setattr("engine.search.worker._dataset", lambda *_: None)
-    monkeypatch.setattr("engine.search.afar.run", lambda *_, **__: seen.append(permission.allowed()))
+    monkeypatch.setattr("engine.search.afar.run", run)
     work = {"root": brought.files.root, "study": "t", "cache": "cache", "held_out": {}, "own_networks": [NETWORK]}
     with pytest.raises(KeyboardInterrupt):
         train_trial({"trial": asdict(TRIAL), "work": work})
