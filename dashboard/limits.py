@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.runtime import Runtime
 from streamlit.runtime.stats import CACHE_MEMORY_FAMILY, CacheStat
 
 from dashboard import kept_uploads
+from dashboard.live import frame_route
 from dashboard.places import cache_root
 
 MEGABYTE = 2**20
@@ -35,6 +36,8 @@ class Limit:
     refusal: Callable[[int], str] | None = None
     """Why so many bytes cannot be taken now, "" where they can. Asked of a body that says its length, else of the
     most that it may have; runs in a thread."""
+    too_large: Callable[[], Response] | None = None
+    """What is answered to a larger body; None for a line of text."""
 
 
 class _TooMuch(Exception):
@@ -92,6 +95,7 @@ def of_server(prefix: str) -> tuple[Limit, ...]:
     return (
         Limit(path=f"{prefix}/_stcore/upload_file/", most_bytes=UPLOAD_BYTES + MEGABYTE, refusal=_no_room_for_file),
         Limit(path=f"{prefix}/inference/gradio_api/upload", most_bytes=FRAMES_BYTES, refusal=_no_room_for_frame),
+        Limit(path=f"{prefix}/inference/frame", most_bytes=frame_route.LARGEST_BYTES, too_large=frame_route.too_large),
         Limit(path=f"{prefix}/inference/", most_bytes=8 * MEGABYTE),
         Limit(path=f"{prefix}/reader/", most_bytes=64 * 1024),
         Limit(path="", most_bytes=MEGABYTE),
@@ -120,7 +124,9 @@ def _no_room_for_frame(expected: int) -> str:
     return ""
 
 
-def _too_large(limit: Limit) -> PlainTextResponse:
+def _too_large(limit: Limit) -> Response:
+    if limit.too_large is not None:
+        return limit.too_large()
     size = limit.most_bytes
     shown = f"{size // MEGABYTE} MB" if size >= MEGABYTE else f"{size // 1024} kB"
     return PlainTextResponse(f"At most {shown} are taken here.\n", 413, {"Connection": "close"})

@@ -5,10 +5,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from dashboard import server
+from dashboard.live.frame_route import LARGEST_BYTES
 from dashboard.sign_in.settings import write_password
 from engine.errors import WhichLayersError
 from tests.served import served
@@ -46,6 +49,17 @@ def test_the_pages_and_the_gradio_program_share_one_port(plain: str) -> None:
     status, body = get(f"{plain}inference/")
     assert status == 200
     assert "gradio" in body.lower()
+
+
+def test_a_frame_may_have_as_many_bytes_as_its_route_says(plain: str) -> None:
+    def post(content: Any) -> tuple[int, str]:
+        answer = httpx.post(f"{plain}inference/frame", params={"study": "x", "trial": "y"}, content=content, timeout=60)
+        return answer.status_code, answer.json()["problem"]
+
+    assert post(bytes(LARGEST_BYTES))[0] == 422
+    for content in (bytes(LARGEST_BYTES + 1), iter([bytes(2**20)] * 33)):  # the second hides its length
+        status, problem = post(content)
+        assert (status, "32 MB" in problem) == (413, True)
 
 
 def test_another_sites_page_or_name_reaches_nothing(plain: str) -> None:

@@ -28,13 +28,18 @@ async def answer_frame(request: Request, live: LiveAnswers) -> Response:
         asked = _asked(request)
         content = await _content(request)
         if content is None:
-            line = f"a file of more than {LARGEST_BYTES // 2**20} MB; send a frame of it"
-            return JSONResponse({"problem": line}, status_code=TOO_LARGE)
+            return too_large()
         return JSONResponse(await asyncio.to_thread(_answer, live, asked, content))
     except WhichLayersError as error:
         return JSONResponse({"problem": " ".join(error.problems)}, status_code=MISTAKE)
     except ClientDisconnect:
         return Response(status_code=499)
+
+
+def too_large() -> JSONResponse:
+    """The answer to a larger file; also given where its length is told before it comes (`dashboard.limits`)."""
+    line = f"a file of more than {LARGEST_BYTES // 2**20} MB; send a frame of it"
+    return JSONResponse({"problem": line}, TOO_LARGE, {"Connection": "close"})
 
 
 def _asked(request: Request) -> dict[str, str]:
