@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from websockets.sync.client import connect
 
-from dashboard.inference.messages import TABLE, ClipBegun, ClipRow, ClipStep
+from dashboard.inference import clips as clips_at_work
+from dashboard.inference.messages import TABLE, ClipBegun, ClipFrames, ClipRequest, ClipRow, ClipStep, Preparing
 from dashboard.inference.turns import Turns
 from dashboard.inference.worker import InferenceWorker
 from dashboard.live.clips import answer_clip
@@ -26,6 +29,7 @@ from engine.errors import DataError
 from engine.images import Kept, open_clip
 from engine.inference import load_model, predict
 from engine.overlays import CYAN
+from engine.predicting import load_trial
 from tests import made_files
 from tests.live_server import LiveServer
 from tests.trained_store import STUDY, TrainedStore, disc, png
@@ -202,6 +206,64 @@ def test_a_clip_that_nobody_wants_any_more_is_closed(
     assert asked[-1].end
     with pytest.raises(DataError, match="given up"):
         worker.step_clip(ClipStep(token=asked[-1].token))
+
+
+def test_a_small_file_that_takes_long_ends_nobody_elses_inference(
+    worker: InferenceWorker, trained: TrainedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = np.full((1500, 1500), 500, np.uint16)
+    frame[0, 0] = 0
+    path = tmp_path / "clip"
+    encoded = [made_files.jpeg_2000(frame)] * 40
+    path.write_bytes(made_files.dicom([frame], syntax=made_files.JPEG_2000, encoded=encoded, NumberOfFrames=40))
+    assert path.stat().st_size < 200_000
+    with open_clip(path) as clip:
+        begun = time.perf_counter()
+        assert clip.scaled_range == (0, 500)
+        seconds = time.perf_counter() - begun
+    worker.predict(STUDY, trained.bright.id, png(disc()))
+    process = worker.process_id
+    monkeypatch.setattr(worker, "_timeout_seconds", seconds / 2)  # what all frames take is over the time of a request
+    others = list[int]()
+    steps = worker.step_clip
+
+    def step(asked: ClipStep) -> ClipFrames:
+        found = steps(asked)
+        if not found.rows:
+            others.append(worker.predict(STUDY, trained.bright.id, png(disc())).area_pixels)
+        return found
+
+    monkeypatch.setattr(worker, "step_clip", step)
+    *_, state = answer_clip(
+        worker, path, trials=[(STUDY, trained.bright.id)], labels=["a"], out=tmp_path, name="clip.dcm"
+    )
+    assert state.frames == 40
+    assert len(others) > 2
+    assert worker.process_id == process
+
+
+def test_a_file_that_takes_long_to_open_is_opened_beside_the_others(
+    trained: TrainedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "clip"
+    path.write_bytes(DICOM)
+    network, clips, go_on = load_trial(trained.store, STUDY, "best", device="cpu"), clips_at_work.OpenClips(), Event()
+    opened = clips_at_work.open_clip
+    monkeypatch.setattr(clips_at_work, "open_clip", lambda *a, **more: go_on.wait(30) and opened(*a, **more))
+    request = ClipRequest(token="a", trials=(), path=path, out=tmp_path, name="clip.dcm")
+    assert isinstance(clips.begin(request, [network]), Preparing)
+    go_on.set()
+
+    def begin(token: str) -> ClipBegun:
+        while isinstance(found := clips.begin(replace(request, token=token), [network]), Preparing):
+            pass
+        return found
+
+    assert begin("a").kept.frames == len(FRAMES)
+    assert clips.step(ClipStep(token="a", end=True)).finished
+    monkeypatch.setattr(clips_at_work, "MOST_PIXELS", 48 * 64 * 6)
+    with pytest.raises(DataError, match=r"^clip.dcm: 7 frames of 64 x 48 pixels; .* pixels in all are answered: cut"):
+        begin("b")
 
 
 def test_turns_are_given_in_the_order_in_which_they_were_asked_for() -> None:

@@ -7,7 +7,7 @@ import csv
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, TextIO
@@ -23,6 +23,7 @@ from dashboard.inference.messages import (
     ClipRequest,
     ClipRow,
     ClipStep,
+    Preparing,
     area_mm2,
 )
 from engine.clip_writing import AddFrame, clip_size, clip_writer
@@ -35,6 +36,10 @@ CLIPS_OPEN = 8
 """Clips that are at work at once; the one asked for longest ago is given up first."""
 STEP_SECONDS = 0.05
 """Time of a step, after which another user's frame may come."""
+OPENING = 2
+"""Files that are opened at once, each in a thread: of some kinds the frames can only be counted one by one."""
+MOST_PIXELS = 50_000_000_000
+"""Pixels of all frames of a clip together: an hour and a half of 640 x 480."""
 LARGEST_FRAME_PIXELS = 20_000_000
 """Pixels of the largest frame of a clip, as of single frames."""
 
@@ -44,7 +49,8 @@ class _Work:
     """A clip that is open."""
 
     stack: ExitStack
-    frames: Iterator[UInt8[np.ndarray, "height width"]]
+    frames: Iterator[UInt8[np.ndarray, "height width"] | None]
+    """None after a frame that was looked at for the range of the file's values alone."""
     networks: Sequence[TrainedNetwork]
     request: ClipRequest
     kept: Kept
@@ -66,25 +72,29 @@ class OpenClips:
 
     def __init__(self) -> None:
         self._works: OrderedDict[str, _Work] = OrderedDict()
+        self._opening: OrderedDict[str, Future[tuple[ExitStack, Clip]]] = OrderedDict()
+        self._pool = ThreadPoolExecutor(OPENING)
 
-    def begin(self, request: ClipRequest, networks: Sequence[TrainedNetwork]) -> ClipBegun:
-        """Open the file. Raises DataError with one line."""
-        stack = ExitStack()
+    def begin(self, request: ClipRequest, networks: Sequence[TrainedNetwork]) -> ClipBegun | Preparing:
+        """Open the file, or say that it takes longer: ask again. Raises DataError with one line."""
+        opening = self._opening.get(request.token)
+        if opening is None:
+            opening = self._opening[request.token] = self._pool.submit(_opened, request)
+            while len(self._opening) > CLIPS_OPEN:
+                self._opening.popitem(last=False)[1].add_done_callback(_close)
+        if not wait([opening], STEP_SECONDS).done:
+            return Preparing(part=0.0)
+        del self._opening[request.token]
+        stack, clip = opening.result()
+        kept = clip.kept
         try:
-            clip: Clip = stack.enter_context(open_clip(request.path, name=request.name or "this file"))
-            kept = clip.kept
-            if kept.height * kept.width > LARGEST_FRAME_PIXELS:
-                raise DataError(
-                    f"{clip.shown}: frames of {kept.width} x {kept.height} pixels; at most {LARGEST_FRAME_PIXELS:,} "
-                    "are answered: reduce it"
-                )
             stream = stack.enter_context((request.out / TABLE).open("w", newline="", encoding="utf-8"))
             table = _Table(stream, networks, kept)
         except BaseException:
             stack.close()
             raise
         self._works[request.token] = _Work(
-            stack=stack, frames=clip.frames(), networks=networks, request=request, kept=kept, table=table
+            stack=stack, frames=_frames(clip), networks=networks, request=request, kept=kept, table=table
         )
         while len(self._works) > CLIPS_OPEN:
             self._works.popitem(last=False)[1].stack.close()
@@ -101,16 +111,14 @@ class OpenClips:
             raise DataError("this clip was given up: the server was busy with others, or started anew; try it again")
         self._works.move_to_end(step.token)
         rows: list[tuple[ClipRow, ...]] = []
-        until = time.perf_counter() + STEP_SECONDS
+        begun = time.perf_counter()
+        until = begun + STEP_SECONDS
         try:
-            while not step.end and (not rows or time.perf_counter() < until):
+            for pixels in () if step.end else work.frames:
+                if pixels is not None:
+                    rows.append(_answer(work, pixels, (time.perf_counter() - begun) * 1000))
                 begun = time.perf_counter()
-                pixels = next(work.frames, None)
-                if pixels is None:
-                    break
-                rows.append(_answer(work, pixels, (time.perf_counter() - begun) * 1000))
-            else:
-                if not step.end:
+                if begun >= until:
                     return ClipFrames(rows=tuple(rows), finished=False)
             if work.number == 0 and not step.end:
                 raise DataError(f"{work.request.name}: no frame can be read; save it again")
@@ -124,6 +132,41 @@ class OpenClips:
     def networks(self, token: str) -> int:
         """How many networks look at a clip; 0 where it is not open."""
         return len(self._works[token].networks) if token in self._works else 0
+
+
+def _opened(request: ClipRequest) -> tuple[ExitStack, Clip]:
+    stack = ExitStack()
+    try:
+        clip: Clip = stack.enter_context(open_clip(request.path, name=request.name or "this file"))
+        kept = clip.kept
+        if kept.height * kept.width > LARGEST_FRAME_PIXELS:
+            raise DataError(
+                f"{clip.shown}: frames of {kept.width} x {kept.height} pixels; at most {LARGEST_FRAME_PIXELS:,} "
+                "are answered: reduce it"
+            )
+        if kept.frames * kept.source_height * kept.source_width > MOST_PIXELS:
+            raise DataError(
+                f"{clip.shown}: {kept.frames:,} frames of {kept.source_width} x {kept.source_height} pixels; at most "
+                f"{MOST_PIXELS:,} pixels in all are answered: cut the clip"
+            )
+    except BaseException:
+        stack.close()
+        raise
+    return stack, clip
+
+
+def _close(opening: Future[tuple[ExitStack, Clip]]) -> None:
+    """Of a file that nobody asks for any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].close()
+
+
+def _frames(clip: Clip) -> Iterator[UInt8[np.ndarray, "height width"] | None]:
+    scaled_range = None
+    for span in clip.spans():
+        scaled_range = span
+        yield None
+    yield from clip.frames(scaled_range=scaled_range)
 
 
 def _answer(work: _Work, pixels: UInt8[np.ndarray, "height width"], decoding: float) -> tuple[ClipRow, ...]:

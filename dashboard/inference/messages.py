@@ -99,7 +99,7 @@ class ClipFrames:
     """What the trials say of the next frames."""
 
     rows: tuple[tuple[ClipRow, ...], ...]
-    """A frame each, a row per trial."""
+    """A frame each, a row per trial; none while the file is looked through for the range of its values."""
     finished: bool
     """Whether the clip is at its end and its files are written."""
 
@@ -165,7 +165,7 @@ class NeighboursRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Preparing:
-    """The training images are still looked at: ask again."""
+    """The training images are still looked at, or the file is still being opened: ask again."""
 
     part: float
     """Done, 0 to 1."""

@@ -127,8 +127,9 @@ class InferenceWorker:
         return answer
 
     def begin_clip(self, request: ClipRequest) -> ClipBegun:
-        """Open a clip for the frames that `step_clip` gives. Raises as `answer` does."""
-        answer = self._ask(request)
+        """Open a clip for the frames that `step_clip` gives; others' frames come in between. Raises as `answer`."""
+        while isinstance(answer := self._ask(request), Preparing):
+            pass
         if not isinstance(answer, ClipBegun):
             raise InferenceError("the inference process did not open the clip; try it again")
         return answer

@@ -68,7 +68,7 @@ def answer_clip(
             timeline.add(frames.rows)
             times.extend(sum(row.milliseconds for row in rows) for rows in frames.rows)
             done += len(frames.rows)
-            if not finished and time.monotonic() - told > TELL_SECONDS:
+            if done and not finished and time.monotonic() - told > TELL_SECONDS:
                 told = time.monotonic()
                 yield ClipState(begun=begun, timeline=timeline, frames=done, times=times, seconds=told - started)
     finally:

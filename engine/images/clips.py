@@ -63,19 +63,29 @@ class Clip:
 
         Reads the whole file once, where it is deeper than 8 bits.
         """
-        if not self.opened.is_deep:
-            return None
-        ends = [(float(plane.min()), float(plane.max())) for plane in self.planes()]
-        return min(low for low, _ in ends), max(high for _, high in ends)
+        *_, found = [None, *self.spans()]
+        return found
 
-    def frames(self, which: range | None = None) -> Iterator[UInt8[np.ndarray, "height width"]]:
+    def spans(self) -> Iterator[tuple[float, float]]:
+        """Lowest and highest value up to each frame, the last of them `scaled_range`; none where values are 8-bit.
+
+        For whoever cannot wait for the whole file. Raises DataError with one line.
+        """
+        low, high = np.inf, -np.inf
+        for plane in self.planes() if self.opened.is_deep else ():
+            low, high = min(low, float(plane.min())), max(high, float(plane.max()))
+            yield low, high
+
+    def frames(
+        self, which: range | None = None, *, scaled_range: tuple[float, float] | None = None
+    ) -> Iterator[UInt8[np.ndarray, "height width"]]:
         """The frames of these numbers (from 0; None for all) as gray values, each decoded when it is asked for.
 
-        Values deeper than 8 bits are scaled by the range of the whole file, so that a clip does not flicker.
-        Raises DataError with one line.
+        Values deeper than 8 bits are scaled by the range of the whole file, so that a clip does not flicker:
+        `scaled_range` where it is known already, else the file is read for it first. Raises DataError with one line.
         """
         for plane in self.planes(which):
-            yield to_gray(plane, self.scaled_range)
+            yield to_gray(plane, scaled_range or self.scaled_range)
 
 
 @contextmanager
