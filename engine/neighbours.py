@@ -156,6 +156,17 @@ def prepare(
     return reference
 
 
+def reference_of(store: Store, network: TrainedNetwork, cache: Path) -> Reference:
+    """The training images of the network's trial, looked at where they were not yet. Raises as `prepare`."""
+    work = prepare(store, network, cache)
+    while True:
+        try:
+            next(work)
+        except StopIteration as finished:
+            reference: Reference = finished.value
+            return reference
+
+
 def neighbours(
     reference: Reference, network: TrainedNetwork, frame: UInt8[np.ndarray, "height width"], *, scanner: str = ""
 ) -> Neighbours:

@@ -13,10 +13,13 @@ from PIL import Image
 from engine.clip_writing import SUFFIX, AddFrame, clip_size, clip_writer
 from engine.errors import DataError
 from engine.images import Clip, image_suffix, is_image_file, is_image_name, open_clip
+from engine.neighbours import Reference, neighbours
 from engine.overlays import Overlay
 from engine.predicting import TOP, FrameSaid, TrainedNetwork, predict_clip
 
 TABLE = "predictions.csv"
+LIKENESS = ("unlike", "distance", "distance_threshold", "look", "look_threshold")
+"""Columns on a frame among the training images: true or false and why; "" where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,8 @@ class Done:
     frame: int
     frames: int
     """Frames of this file, as it says."""
+    kept: tuple[str, ...] = ()
+    """What was kept of this file, a line each (`engine.images.Kept.told`), once; () afterwards."""
     problem: str = ""
     """Why this file gave no (further) answer, one line; "" where it did."""
 
@@ -91,14 +96,16 @@ def write_predictions(
     *,
     scanner: str = "",
     kind: Overlay = "outline",
+    reference: Reference | None = None,
     tell: Callable[[Done], None] = lambda done: None,
 ) -> Written:
     """Ask `network` about all `files` and write what it says into the folder `out`, which is made.
 
     `predictions.csv` gets a row per frame as soon as it is answered; `masks/` a PNG per frame at the frame's size (255,
     or equal steps up to 255 for several structures); `overlays/` a picture, or of a clip a WebM. Classifiers
-    have the table alone. Files of an earlier call are written over. A file that cannot be read is told of and the next
-    one begun. Raises DataError where `out` cannot be written.
+    have the table alone. With `reference` (`engine.neighbours.reference_of`) the table says of each frame whether it is
+    unlike the training images. Files of an earlier call are written over. A file that cannot be read is told of and the
+    next one begun. Raises DataError where `out` cannot be written.
     """
     problems: list[str] = []
     times: list[float] = []
@@ -108,14 +115,15 @@ def write_predictions(
         for folder in [out] if network.classifies else [out, out / "masks", out / "overlays"]:
             folder.mkdir(parents=True, exist_ok=True)
         with (out / TABLE).open("w", newline="", encoding="utf-8") as stream:
-            rows = _Table(stream, network)
+            rows = _Table(stream, network, reference, scanner)
             for number, file in enumerate(files, start=1):
                 before, frames, problem = len(times), 0, ""
                 try:
                     with open_clip(file.path, name=file.name) as clip:
-                        frames = clip.kept.frames
+                        frames, kept = clip.kept.frames, clip.kept.told
+                        tell(Done(file=file.name, files=number, of=len(files), frame=0, frames=frames, kept=kept))
                         for said, places in _write_file(network, clip, out, names.new(file.name), scanner, kind):
-                            rows.add(file.name, said, places)
+                            rows.add(file.name, said, places, kept)
                             times.append(said.milliseconds)
                             tell(Done(file=file.name, files=number, of=len(files), frame=said.frame, frames=frames))
                 except DataError as error:
@@ -198,18 +206,24 @@ class _Names:
 class _Table:
     """The table of answers, a row at a time."""
 
-    def __init__(self, stream: TextIO, network: TrainedNetwork) -> None:
-        self._stream, self._network = stream, network
+    def __init__(self, stream: TextIO, network: TrainedNetwork, reference: Reference | None, scanner: str) -> None:
+        self._stream, self._network, self._reference, self._scanner = stream, network, reference, scanner
         self._writer = csv.writer(stream)
-        self._writer.writerow(columns(network))
+        self._writer.writerow([*columns(network), *LIKENESS, "kept"])
 
-    def add(self, file: str, said: FrameSaid, places: tuple[str, str]) -> None:
-        self._writer.writerow([file, *row(self._network, said), *([] if self._network.classifies else places)])
+    def add(self, file: str, said: FrameSaid, places: tuple[str, str], kept: Sequence[str]) -> None:
+        paths = [] if self._network.classifies else places
+        likeness: list[Any] = [""] * len(LIKENESS)
+        if self._reference is not None:
+            found = neighbours(self._reference, self._network, said.pixels, scanner=self._scanner)
+            figures = (found.distance, found.threshold, found.look, found.look_threshold)
+            likeness = [str(found.unlike).lower(), *map("{:.4g}".format, figures)]
+        self._writer.writerow([file, *row(self._network, said), *paths, *likeness, " ".join(kept)])
         self._stream.flush()
 
 
 def columns(network: TrainedNetwork) -> list[str]:
-    """Names of the table's columns."""
+    """Names of the table's columns on what the network says."""
     shared = ["file", "frame", "width", "height"]
     if network.classifies:
         ranks = range(1, min(TOP, len(network.names)) + 1)

@@ -11,7 +11,7 @@ from PIL import Image
 from benchmarks.malformed import peak_mib
 from engine.clip_writing import clip_size, clip_writer
 from engine.errors import DataError, StoreError
-from engine.images import open_clip
+from engine.images import UNCUT, open_clip
 from engine.inference import load_model, predict
 from engine.overlays import COLOURS, CYAN, outline, shade
 from engine.predicting import load_trial, predict_file
@@ -202,6 +202,18 @@ def test_the_command_writes_and_says_how_many(trained: TrainedStore, tmp_path: P
     assert both.stderr.splitlines()[0].startswith("bad.png: ")
     assert "Traceback" not in both.stderr
     assert len(table(tmp_path / "out")) == 1
+    (tmp_path / "clip.dcm").write_bytes(made_files.dicom([disc(48, 64)] * 2))
+    said = whichlayers("predict", *options, "clip.dcm", "good.png", folder=tmp_path)
+    kept, plain = (
+        next(line for line in said.stdout.splitlines() if line.startswith(name)) for name in ("clip", "good")
+    )
+    assert "2 frames · 64 × 48" in kept
+    assert f"The header names no ultrasound region: {UNCUT}" in kept
+    assert plain.startswith("good.png: PNG · 1 frame · 128 × 96")
+    assert plain.endswith("Nothing was cut away.")
+    assert [f"clip.dcm: {row['kept']}" for row in table(tmp_path / "out")][:2] == [kept] * 2
+    assert "not compared with the training images" in said.stdout
+    assert {row["unlike"] for row in table(tmp_path / "out")} == {""}
     wrong = whichlayers("predict", *options, "--trial", "zzzz", "good.png", folder=tmp_path)
     assert wrong.returncode == 2
     assert len(wrong.stderr.splitlines()) == 1

@@ -37,6 +37,8 @@ def predict(
     """Let a trained network outline, or classify, what is in files: masks, overlays and predictions.csv."""
     import platformdirs
 
+    from engine.errors import DataError
+    from engine.neighbours import reference_of
     from engine.overlays import OVERLAYS, Overlay
     from engine.predicting import load_trial
     from engine.prediction_files import find_files, write_predictions
@@ -47,10 +49,18 @@ def predict(
     kept = Store.at(store)
     require_study(kept, study)
     found = find_files(files, leave_out=out)
-    network = load_trial(kept, study, trial, cache=cache or platformdirs.user_cache_path("whichlayers"))
+    folder = cache or platformdirs.user_cache_path("whichlayers")
+    network = load_trial(kept, study, trial, cache=folder)
+    try:
+        reference = reference_of(kept, network, folder)
+    except DataError as error:
+        reference = None
+        typer.echo(f"frames are not compared with the training images: {' '.join(error.problems)}")
     kind: Overlay = next(one for one in OVERLAYS if one == overlay)
     with _Shown() as shown:
-        written = write_predictions(network, found, out, scanner=scanner, kind=kind, tell=shown.tell)
+        written = write_predictions(
+            network, found, out, scanner=scanner, kind=kind, reference=reference, tell=shown.tell
+        )
     middle, late = written.milliseconds
     speed = f", {middle:.0f} ms a frame (95 % within {late:.0f})" if written.frames else ""
     typer.echo(
@@ -96,7 +106,7 @@ def model(
 
 
 class _Shown:
-    """A bar on a terminal, and a line per file that went wrong."""
+    """A bar on a terminal, what was kept of each file, and a line per file that went wrong."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -112,6 +122,8 @@ class _Shown:
     def tell(self, done: "Done") -> None:
         if done.problem:
             self._progress.console.print(done.problem, markup=False, highlight=False, soft_wrap=True)
+        if done.kept:
+            typer.echo(f"{done.file}: {' '.join(done.kept)}")
         self._progress.update(self._files, completed=done.files, total=done.of)
         self._progress.update(self._frames, completed=done.frame, total=done.frames, description=done.file[-40:])
 

@@ -68,21 +68,8 @@ def said(answer: Answer | ClassAnswer, times: Sequence[float] = (), overlay: Ove
 
 def kept_of(kept: Kept) -> str:
     """What was kept of a file, and what was not; never that it is anonymous."""
-    mm = "" if kept.spacing_mm is None else " × ".join(f"{side:.3g}" for side in kept.spacing_mm) + " mm a pixel"
-    rate = "" if kept.frame_ms is None or kept.frames == 1 else f"{1000 / kept.frame_ms:.3g} frames per second"
-    facts = [
-        kept.format,
-        "1 frame" if kept.frames == 1 else f"{kept.frames:,} frames",
-        f"{kept.width} × {kept.height}",
-        mm or "size of a pixel unknown: areas in pixels alone",
-        rate,
-        kept.scanner,
-        f"group {kept.group[:8]} (a hash)" if kept.group else "",
-    ]
-    lines = [" · ".join(escape(fact) for fact in facts if fact)]
-    lines.append(f"Cut away: {escape(kept.cut_away)}." if kept.cut_away else "Nothing was cut away.")
-    lines += [escape(note[:1].upper() + note[1:]) for note in kept.notes]
-    return f'<p class="hint"><b>Kept of the file</b> {"<br>".join([*lines, PLEASE_LOOK])}</p>'
+    lines = [*map(escape, kept.told), PLEASE_LOOK]
+    return f'<p class="hint"><b>Kept of the file</b> {"<br>".join(lines)}</p>'
 
 
 def clip_figures(begun: ClipBegun, done: int, times: Sequence[float], seconds: float, *, finished: bool) -> str:

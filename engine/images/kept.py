@@ -61,3 +61,21 @@ class Kept:
             return None
         down, across = self.spacing_mm
         return (down + across) / 2 if abs(down - across) <= 0.02 * max(down, across) else None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What was kept of the file, what was cut away, and what should be known of it, a line each."""
+        mm = "" if self.spacing_mm is None else " × ".join(f"{side:.3g}" for side in self.spacing_mm) + " mm a pixel"
+        rate = "" if self.frame_ms is None or self.frames == 1 else f"{1000 / self.frame_ms:.3g} frames per second"
+        facts = [
+            self.format,
+            "1 frame" if self.frames == 1 else f"{self.frames:,} frames",
+            f"{self.width} × {self.height}",
+            mm or "size of a pixel unknown: areas in pixels alone",
+            rate,
+            self.scanner,
+            f"group {self.group[:8]} (a hash)" if self.group else "",
+        ]
+        cut = f"Cut away: {self.cut_away}." if self.cut_away else "Nothing was cut away."
+        notes = (note[:1].upper() + note[1:] for note in self.notes)
+        return (" · ".join(fact for fact in facts if fact), cut, *notes)
