@@ -234,6 +234,7 @@ def test_a_frame_by_plain_http_has_the_same_answer(live: httpx.Client, trained: 
     expected = predict(load_model(trained.store, STUDY, trained.bright.id, device="cpu"), disc())
     assert answer["area_pixels"] == expected.area_pixels
     assert answer["kept"]["height"] == 96
+    assert answer["unlike"] is None, "the study's images are gone"
     mask, drawn = (np.asarray(Image.open(io.BytesIO(b64decode(answer[name])))) for name in ("mask", "drawn"))
     np.testing.assert_array_equal(mask == 255, expected.mask == 1)
     assert drawn.shape == (96, 128, 3)

@@ -1,6 +1,7 @@
 """Frames among the training images: their nearest ones, another organ, another scanner, the page's words."""
 
 import csv
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -12,14 +13,18 @@ from safetensors.torch import save
 
 from dashboard.inference.messages import NeighboursAnswer, NeighboursRequest, Preparing
 from dashboard.inference.worker import InferenceWorker
+from dashboard.live.answers import Choice, LiveAnswers
+from dashboard.live.likeness import UNKNOWN
 from dashboard.live.neighbours import preparing, words
+from dashboard.trained_trials import TrainedStudies
 from engine.datasets import Dataset, make_dataset
 from engine.datasets.simulated import simulated_dataset
 from engine.errors import DataError
 from engine.images import read_image, resize_image
 from engine.models.unet import UNet
-from engine.neighbours import FALSE_WARNINGS, SHOWN, Neighbours, Reference, neighbours, prepare
+from engine.neighbours import FALSE_WARNINGS, SHOWN, Neighbours, Reference, neighbours, prepare, reference_of
 from engine.predicting import TrainedNetwork, load_trial
+from engine.prediction_files import find_files, write_predictions
 from engine.store import Store
 from engine.trial_images import trial_images
 from tests.made import trial
@@ -94,6 +99,23 @@ def test_a_training_image_is_its_own_nearest_neighbour(
     assert (found.place <= high).all()
     within = [one.part for one in asked(reference, network, [images.dataset.images[n] for n in images.split.test])]
     assert 0.1 < np.mean(within) < 0.9
+
+
+def test_the_table_of_predictions_says_which_frames_are_unlike(
+    simulated: tuple[Store, TrainedNetwork, Path], reference: Reference, tmp_path: Path
+) -> None:
+    store, network, cache = simulated
+    row = {str(key): value for key, value in store.plan(STUDY).iloc[0].to_dict().items()}
+    images = trial_images(row, cache, STUDY)
+    (tmp_path / "own.png").write_bytes(png(np.array(images.dataset.images[images.split.training[0]])))
+    (tmp_path / "other.png").write_bytes(png(np.indices((64, 64)).sum(axis=0).astype(np.uint8) % 2 * 255))
+    written = write_predictions(
+        network, find_files([tmp_path]), tmp_path / "out", reference=reference_of(store, network, cache)
+    )
+    rows = pd.read_csv(written.table).set_index("file")
+    assert rows["unlike"].to_dict() == {"own.png": False, "other.png": True}
+    assert rows["distance_threshold"].tolist() == pytest.approx([reference.threshold] * 2, rel=1e-3)
+    assert (rows["look"] > rows["look_threshold"]).to_dict() == {"own.png": False, "other.png": True}
 
 
 def test_both_ways_together_hold_the_wanted_part_of_the_validation_images(
@@ -214,3 +236,22 @@ def test_the_process_answers_slice_by_slice_and_the_page_warns(
     assert "no proof that the network is right" in calm
     assert f"warn of {reference.warned} of the {len(reference.distances)}" in calm
     assert f"false warnings of {100 * reference.left_out:.2g} %" in calm
+
+
+def test_programs_are_told_at_once_and_of_likeness_when_it_is_known(
+    simulated: tuple[Store, TrainedNetwork, Path], reference: Reference
+) -> None:
+    store, network, cache = simulated
+    with InferenceWorker(str(store.files.root), cache=cache, threads=1) as worker:
+        live = LiveAnswers(TrainedStudies(store), worker)
+        choice = Choice(study=STUDY, trial=network.model.trial_id)
+        like, unlike = (np.array(simulated_dataset(1, SIDE, *which).images[0]) for which in ((0, "A"), (7, "B")))
+        assert live.likeness(choice, png(like)) == UNKNOWN
+        until = time.monotonic() + 120
+        while live.likeness(choice, png(like))["unlike"] is None and time.monotonic() < until:
+            time.sleep(0.05)
+        assert live.likeness(choice, png(like))["unlike"] is False
+        said = live.likeness(choice, png(unlike))
+    assert said["unlike"] is True
+    assert said["look"] > said["look_threshold"] == pytest.approx(reference.look_threshold)
+    assert said.keys() == UNKNOWN.keys()

@@ -161,6 +161,8 @@ class NeighboursRequest:
     trial_id: str
     frame: bytes
     scanner: str = ""
+    pictures: bool = True
+    """Whether the nearest training images are wanted too."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dashboard.inference.messages import NeighboursAnswer, NeighboursRequest, Preparing, TrainingImage
 from engine.inference import planned
-from engine.neighbours import Reference, neighbours, prepare
+from engine.neighbours import Neighbours, Reference, neighbours, prepare
 from engine.overlays import outline
 from engine.predicting import TrainedNetwork
 from engine.store import Store
@@ -57,16 +57,8 @@ class TrainingImages:
         self._ready.move_to_end(key)
         reference = self._ready[key]
         found = neighbours(reference, network, read(request.frame), scanner=request.scanner)
-        dataset = trial_images(planned(self._store, *key), self._cache, request.study).dataset
         return NeighboursAnswer(
-            nearest=tuple(
-                TrainingImage(
-                    name=str(dataset.table["image"].iloc[place]),
-                    distance=distance,
-                    picture=_picture(dataset.images[place], dataset.masks[place]),
-                )
-                for place, distance in zip(found.index, found.distances, strict=True)
-            ),
+            nearest=self._pictured(found, request) if request.pictures else (),
             unlike=found.unlike,
             distance=found.distance,
             threshold=found.threshold,
@@ -79,6 +71,19 @@ class TrainingImages:
             from_training=reference.from_training,
             places=reference.places,
             place=found.place,
+        )
+
+    def _pictured(self, found: Neighbours, request: NeighboursRequest) -> tuple[TrainingImage, ...]:
+        dataset = trial_images(
+            planned(self._store, request.study, request.trial_id), self._cache, request.study
+        ).dataset
+        return tuple(
+            TrainingImage(
+                name=str(dataset.table["image"].iloc[place]),
+                distance=distance,
+                picture=_picture(dataset.images[place], dataset.masks[place]),
+            )
+            for place, distance in zip(found.index, found.distances, strict=True)
         )
 
 

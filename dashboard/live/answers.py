@@ -19,6 +19,7 @@ from dashboard.inference.messages import (
 )
 from dashboard.inference.worker import InferenceWorker
 from dashboard.live.clips import ClipState, answer_clip
+from dashboard.live.likeness import Likeness
 from dashboard.live.stream import told
 from dashboard.trained_trials import TrainedStudies
 from engine.errors import DataError
@@ -51,7 +52,7 @@ class LiveAnswers:
     """The studies and the process that answers, behind the page's events. Raises WhichLayersError throughout."""
 
     def __init__(self, studies: TrainedStudies, worker: InferenceWorker) -> None:
-        self.studies, self._worker = studies, worker
+        self.studies, self._worker, self._likeness = studies, worker, Likeness(worker)
 
     def frame(self, choice: Choice, uploaded: Any, *, scanner: str | None = None, overlay: Any = None) -> Shown:
         """What a trial says of the (middle) frame of an uploaded file."""
@@ -83,6 +84,13 @@ class LiveAnswers:
                 overlay=kind_of(overlay),
                 picture=picture,
             )
+        )
+
+    def likeness(self, choice: Choice, content: bytes, *, scanner: str | None = None) -> dict[str, Any]:
+        """Whether the (middle) frame of a file's bytes is unlike the training images, where that is known."""
+        study, trial = self._key(choice)
+        return self._likeness.of(
+            NeighboursRequest(study=study, trial_id=trial, frame=content, scanner=scanner or "", pictures=False)
         )
 
     def clip(

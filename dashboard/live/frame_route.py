@@ -68,7 +68,7 @@ def _answer(live: LiveAnswers, asked: dict[str, str], content: bytes) -> dict[st
     choice = Choice(study=asked.get("study"), trial=asked.get("trial", "best"))
     pictures = asked.get("pictures", "yes") != "no"
     answer = live.ask(choice, content, scanner=asked.get("scanner"), overlay=asked.get("overlay"), picture="JPEG")
-    said = program_answer(answer)
+    said = {**program_answer(answer), **live.likeness(choice, content, scanner=asked.get("scanner"))}
     if isinstance(answer, ClassAnswer) or not pictures:
         return said
     return {**said, "mask": b64encode(answer.mask).decode(), "drawn": b64encode(answer.outlined).decode()}

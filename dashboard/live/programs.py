@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from dashboard.live.answers import Choice, LiveAnswers, program_answer, program_summary
+from dashboard.live.answers import Choice, LiveAnswers, program_answer, program_summary, uploaded_path
 from dashboard.live.outputs import frame_outputs
 from engine.errors import WhichLayersError
 
@@ -20,11 +20,13 @@ def endpoints(live: LiveAnswers, *, predicting: tuple[list[Any], list[Any]]) -> 
 
     def ask(study: str, trial: str, file: Any, scanner: str, overlay: str) -> list[Any]:
         try:
-            shown = live.frame(Choice(study=study, trial=trial), file, scanner=scanner, overlay=overlay)
+            choice = Choice(study=study, trial=trial)
+            shown = live.frame(choice, file, scanner=scanner, overlay=overlay)
+            likeness = live.likeness(choice, uploaded_path(file).read_bytes(), scanner=scanner)
         except WhichLayersError as error:
             raise gr.Error(str(error), print_exception=False) from None
         files = [None if path is None else str(path) for path in (shown.mask, shown.drawn)]
-        return [program_answer(shown.answer), *files]
+        return [{**program_answer(shown.answer), **likeness}, *files]
 
     def ask_clip(study: str, trial: str, file: Any, scanner: str, overlay: str) -> list[Any]:
         try:
