@@ -5,10 +5,9 @@ with a linear warm-up and a cosine down to nothing, cross entropy, the study's r
 (whole groups) is held out: accuracy there is kept with the weights and shown.
 """
 
-import hashlib
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,19 @@ from torch import Tensor, nn
 from engine.architectures import UNITS, last_unit
 from engine.datasets import Dataset, make_dataset, open_dataset
 from engine.datasets.cache_files import write_aside
+from engine.datasets.phantoms import PHANTOM_CLASSES
 from engine.errors import WeightsError
 from engine.formula_images import FORMULA_REVISION, formula_images
 from engine.hardware import this_machine
 from engine.memory import keep_memory
 from engine.models import build
 from engine.models.classifier_weights import library_weights, load_classifier_weights
+from engine.models.weights_file import file_sha256
 from engine.optimiser import Group, Optimiser
 from engine.pretraining import (
     SIMULATED_SEEDS,
     StartWeights,
+    describe_file,
     digest,
     draw_held_out,
     existing,
@@ -74,10 +76,12 @@ def class_start_weights(
         "model": model.name,
         "width": model.width,
     }
-    data = None
+    data, tensors, described = None, None, ""
     if settings.kind == "file":
         file = existing(settings.file, "file")
-        recipe |= {"file": hashlib.sha256(file.read_bytes()).hexdigest()}
+        tensors, described = load_classifier_weights(file, model.name, model.width, classes), describe_file(file)
+        # Whether the output layer comes along depends on the study: files of either kind are kept apart.
+        recipe |= {"file": file_sha256(file), "classes": classes if _has_output(tensors, model.name) else None}
     elif settings.kind != "library":
         data = class_start_images(settings, study, cache, progress)
         assert data is not None
@@ -96,8 +100,9 @@ def class_start_weights(
     path = cache / "start_weights" / f"{digest(recipe)}.safetensors"
     kept = next((one for one in known if one.recipe == recipe and one.path.is_file()), None) or find_kept(path)
     if kept is not None:
+        kept = replace(kept, name=name, description=described or kept.description)
         progress(1.0, f"start weights: found ({kept.description})")
-        return replace(kept, name=name)
+        return kept
 
     started = time.monotonic()
     facts: dict[str, Any] = {"own_loss": None}
@@ -110,14 +115,11 @@ def class_start_weights(
             f"accuracy {accuracy:.2f} on {held_out:,} held-out ones (chance: {chance:.2f})"
         )
         facts |= {"classes": data.classes}
-    elif settings.kind == "file":
-        tensors = load_classifier_weights(existing(settings.file, "file"), model.name, model.width, classes)
-        description = f"weights of the file {Path(settings.file or '').name}"
+    elif tensors is not None:
+        description = described
     else:
         tensors = library_weights(model.name, model.width)
         description = f"{model.name} of the library, trained on ImageNet"
-    last = last_unit(model.name)
-    has_output = any(tensor_name.startswith(f"{last}.") for tensor_name in tensors)
     result = StartWeights(
         path=path,
         sha256=hash_of_tensors(tensors),
@@ -126,12 +128,36 @@ def class_start_weights(
         own_dice=None,
         seconds=time.monotonic() - started,
         description=description,
-        has_output=has_output,
+        has_output=_has_output(tensors, model.name),
         **facts,
     )
     keep_weights(result, tensors)
     progress(1.0, f"start weights: {description}")
     return replace(result, name=name)
+
+
+def foreseen_output(settings: StartSettings, study: Study, classes: int, cache: Path) -> tuple[tuple[str, ...], bool]:
+    """The classes of start weights, and whether they have an output layer, as `class_start_weights` will say it.
+
+    Nothing is made or trained: a file is read, a folder is opened. `classes` is how many the study has; () stands for
+    classes that are not known. Raises WeightsError and DataError as `class_start_weights` does.
+    """
+    model = study.model
+    if settings.kind == "file":
+        tensors = load_classifier_weights(existing(settings.file, "file"), model.name, model.width, classes)
+        return (), _has_output(tensors, model.name)
+    if settings.kind == "library":
+        return (), False
+    if settings.kind == "formula-driven images":
+        return _formula_classes(settings), True
+    if settings.kind in PHANTOM_CLASSES:
+        return PHANTOM_CLASSES[settings.kind], True
+    data = class_start_images(settings, study, cache)
+    return (data.classes if data is not None else ()), True
+
+
+def _has_output(tensors: Mapping[str, Tensor], model: str) -> bool:
+    return any(name.startswith(f"{last_unit(model)}.") for name in tensors)
 
 
 def class_start_images(
@@ -224,7 +250,7 @@ def _formula_dataset(settings: StartSettings, study: Study, progress: Progress) 
         settings.seed,
         progress=lambda part: progress(0.05 * part, f"start weights: {part:.0%} of the images made"),
     )
-    names = [f"formula {number:03d}" for number in range(settings.classes)]
+    names = _formula_classes(settings)
     return make_dataset(
         name="formula-driven images",
         provenance=f"{len(images)} images of iterated function systems made here, revision {FORMULA_REVISION}",
@@ -232,8 +258,12 @@ def _formula_dataset(settings: StartSettings, study: Study, progress: Progress) 
         table=pd.DataFrame(
             {"image": [f"made {place:05d}" for place in range(len(images))], "label": [names[n] for n in labels]}
         ),
-        classes=tuple(names),
+        classes=names,
     )
+
+
+def _formula_classes(settings: StartSettings) -> tuple[str, ...]:
+    return tuple(f"formula {number:03d}" for number in range(settings.classes))
 
 
 def _held_out(data: Dataset, seed: int) -> np.ndarray:

@@ -13,12 +13,20 @@ from typing import Any
 from engine import study as planning
 from engine.architectures import UNITS, parse_strategy, trainable_parameters
 from engine.changes import changed_settings
-from engine.class_pretraining import class_start_images, class_start_weights, held_out_classes
+from engine.class_pretraining import class_start_images, class_start_weights, foreseen_output, held_out_classes
 from engine.datasets import Dataset, open_dataset
 from engine.errors import DataError, StoreError, StrategyError
 from engine.hardware import Machine, Share, share, this_machine
 from engine.models import build, check_network, network_code, unit_names, unit_parameters
-from engine.pretraining import StartWeights, encoder_weights, held_out_images, start_images, start_weights
+from engine.pretraining import (
+    StartWeights,
+    encoder_weights,
+    existing,
+    held_out_images,
+    load_weights_file,
+    start_images,
+    start_weights,
+)
 from engine.rates import next_rate
 from engine.store import Store
 from engine.strategies import prepare as prepare_network
@@ -85,6 +93,7 @@ def prepare(
     # The hashes of the start weights are not known yet; the plan already shows whether data and folds fit.
     trials = planning.plan(study, dataset, {}, portion, **own)
     require_same_study(study.name, store, trials)
+    _require_new_output_learns(study, dataset, _foreseen(study, own.get("units"), dataset, cache))
     starts = _starts(study, own.get("units"), dataset, store, cache, progress)
     told = {
         name: planning.StartFacts(
@@ -96,7 +105,6 @@ def prepare(
         for name, weights in starts.items()
     }
     searched = KnownRates(study, store)
-    _require_new_output_learns(study, dataset, told)
     trials = planning.plan(study, dataset, told, portion, **own, rates=searched)
     require_same_study(study.name, store, trials)
     planned = datetime.now(UTC).isoformat(timespec="seconds")
@@ -230,6 +238,27 @@ def _starts(
     return starts
 
 
+def _foreseen(
+    study: Study, units: Sequence[str] | None, dataset: Dataset, cache: Path
+) -> dict[str, planning.StartFacts]:
+    """What is known of the start weights that strategies need before any are made, by name.
+
+    Raises WeightsError or DataError where a file or a folder cannot be used.
+    """
+    if not any(strategy.start == "start weights" for strategy in planning.strategies(study, units)):
+        return {}
+    found = {}
+    for settings in study.start_weights:
+        facts = planning.StartFacts(sha256=None, structures=_structures(settings))
+        if planning.task(study) == "classification":
+            classes, has_output = foreseen_output(settings, study, len(dataset.classes), cache)
+            facts = replace(facts, classes=classes, has_output=has_output)
+        elif settings.kind == "file":
+            facts = replace(facts, structures=load_weights_file(existing(settings.file, "file"), study)[1])
+        found[start_name(settings)] = facts
+    return found
+
+
 def held_out_files(study: Study, ready: Prepared, cache: Path) -> dict[str, str]:
     """File with the held-out images of each start weights, by the hash of the weights."""
     found = {}
@@ -321,7 +350,10 @@ def _require_output_learns(study: Study, units: Sequence[str] | None) -> None:
 
 
 def _require_new_output_learns(study: Study, dataset: Dataset, told: Mapping[str, planning.StartFacts]) -> None:
-    """Raises StrategyError where start weights tell other classes apart and a strategy freezes the output layer."""
+    """Start weights that tell other classes apart leave the output layer to be learned, by every strategy.
+
+    Raises StrategyError with the strategies that freeze it, before any start weights are made.
+    """
     for name, start in told.items():
         if not planning.new_output(study, dataset, start):
             continue
@@ -360,8 +392,8 @@ def _known(study: str, store: Store) -> list[StartWeights]:
 def preview(study: Study, store: Store, cache: Path) -> tuple[Dataset, Share, list[Trial]]:
     """Data, what a trial may take, and the plan with the start weights that are known, without making any.
 
-    Raises what a run would: data that are too few, a network that cannot be trained, or a name that holds results
-    under other settings.
+    Raises what a run would: data that are too few, a network that cannot be trained, weights of a file that do not
+    fit, a new output layer that stays frozen, or a name that holds results under other settings.
     """
     portion = share(this_machine(), study.resources, study.model, study.training.precision)
     own = own_network(study)
@@ -370,11 +402,10 @@ def preview(study: Study, store: Store, cache: Path) -> tuple[Dataset, Share, li
     dataset = open_dataset(study.data, study.model.image_size, cache)
     known = {weights.name: weights for weights in _known(study.name, store)}
     told = {
-        name: planning.StartFacts(sha256=known[name].sha256 if name in known else None, structures=structures)
-        for name, structures in (
-            (start_name(start), len(start.mask) if start.kind == "folder" else 1) for start in study.start_weights
-        )
+        name: replace(facts, sha256=known[name].sha256 if name in known else None)
+        for name, facts in _foreseen(study, own.get("units"), dataset, cache).items()
     }
+    _require_new_output_learns(study, dataset, told)
     trials = planning.plan(study, dataset, told, portion, **own, rates=KnownRates(study, store))
     require_same_study(study.name, store, trials)
     return dataset, portion, trials

@@ -33,6 +33,7 @@ from engine.hardware import this_machine
 from engine.memory import keep_memory
 from engine.metrics import mean_of_structures, structure_dice
 from engine.models import build, load_encoder_weights, network_code
+from engine.models.weights_file import file_sha256
 from engine.natural_images import NATURAL_IMAGES_REVISION, natural_images
 from engine.optimiser import Group, Optimiser
 from engine.strategies import Network, hash_of_tensors
@@ -54,6 +55,8 @@ OWN_TASK_LEARNED = 0.8
 
 Weights of 0.81 to 0.89 helped on real images, those of 0.57 did not (docs/pretraining.md).
 """
+SHOWN_DIGITS = 12
+"""Hexadecimal digits of a file's checksum in a line for people; the recipe holds all 64."""
 
 Progress = Callable[[float, str], None]
 """Hears the part done, 0 to 1, and a line for people."""
@@ -127,7 +130,7 @@ def start_weights(
     file, data = None, None
     if settings.kind == "file":
         file = existing(settings.file, "file")
-        recipe |= {"file": hashlib.sha256(file.read_bytes()).hexdigest()}
+        recipe |= {"file": file_sha256(file)}
     else:
         recipe |= {"image_size": model.image_size, "seed": settings.seed}
         recipe |= {"batches": settings.batches, "batch_size": settings.batch_size}
@@ -143,14 +146,15 @@ def start_weights(
     path = cache / "start_weights" / f"{digest(recipe)}.safetensors"
     kept = next((one for one in known if one.recipe == recipe and one.path.is_file()), None) or find_kept(path)
     if kept is not None:
+        kept = replace(kept, name=name, description=describe_file(file) if file else kept.description)
         progress(1.0, f"start weights: found ({kept.description})")
-        return replace(kept, name=name)
+        return kept
 
     started = time.monotonic()
     own_dice, own_loss = None, None
     if file is not None:
         tensors, structures = load_weights_file(file, study)
-        description = f"weights of the file {file.name}"
+        description = describe_file(file)
     else:
         source = _source(settings, model, data, progress)
         network = _network(model, structures, settings.seed)
@@ -183,6 +187,11 @@ def start_weights(
     return replace(result, name=name)
 
 
+def describe_file(file: Path) -> str:
+    """What pages say of weights of a file: its present name, and the first digits of what its publisher may print."""
+    return f"weights of the file {file.name} (SHA-256 {file_sha256(file)[:SHOWN_DIGITS]})"
+
+
 def encoder_weights(settings: EncoderSettings, cache: Path) -> StartWeights:
     """The user's weights of the encoder of the `smp U-Net` strategies, kept as start weights are.
 
@@ -190,7 +199,7 @@ def encoder_weights(settings: EncoderSettings, cache: Path) -> StartWeights:
     """
     file = existing(settings.weights, "file")
     tensors = load_encoder_weights(file, settings.name)
-    recipe = {"encoder": settings.name, "file": hashlib.sha256(file.read_bytes()).hexdigest()}
+    recipe = {"encoder": settings.name, "file": file_sha256(file)}
     result = StartWeights(
         path=cache / "start_weights" / f"{digest(recipe)}.safetensors",
         sha256=hash_of_tensors(tensors),

@@ -1,6 +1,7 @@
 """Studies of classes: start weights, plans, and one run under a real Ray."""
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from engine import study as planning
 from engine.class_pretraining import class_start_weights, held_out_classes
 from engine.datasets import Dataset, open_dataset
 from engine.errors import DataError, StrategyError, WeightsError
-from engine.preparation import prepare
+from engine.preparation import prepare, preview
 from engine.pretraining import load_held_out
 from engine.search import running
 from engine.store import Store
@@ -125,6 +126,72 @@ def test_a_strategy_that_freezes_a_new_output_layer_is_refused_with_the_remedy(
         prepare(study, Store.at(tmp_path), cache, lambda *_: None)
 
 
+def test_the_name_and_checksum_of_a_file_are_told_as_they_are_now(folder: Path, cache: Path, tmp_path: Path) -> None:
+    study = a_study(folder)
+    path = tmp_path / "first.safetensors"
+    save_file(load_file(class_start_weights(MADE, study, 2, cache).path), path)
+    checksum = sha256(path.read_bytes()).hexdigest()
+    made = class_start_weights(StartSettings(kind="file", file=str(path)), study, 2, cache)
+    assert made.description == f"weights of the file first.safetensors (SHA-256 {checksum[:12]})"
+    assert made.recipe["file"] == checksum
+    renamed = StartSettings(kind="file", file=str(path.rename(tmp_path / "second.safetensors")))
+    for known in ((), (made,)):
+        found = class_start_weights(renamed, study, 2, cache, known=known)
+        assert found.description == f"weights of the file second.safetensors (SHA-256 {checksum[:12]})"
+        assert found.path == made.path
+
+
+def nothing_is_made(*_: object) -> None:
+    raise AssertionError("start weights were made")
+
+
+def starts_of_every_kind(folder: Path, tmp_path: Path, cache: Path) -> dict[str, StartSettings]:
+    """Start weights for three other classes, for the study's two, and for none."""
+    tensors = load_file(class_start_weights(MADE, a_study(folder), 2, cache).path)
+    save_file(tensors, tmp_path / "three.safetensors")
+    fewer = {name: tensor[:2] if name.startswith("head.") else tensor for name, tensor in tensors.items()}
+    save_file(fewer, tmp_path / "two.safetensors")
+    other = write_frames(
+        tmp_path / "other", [{**row, "label": f"other {row['label']}"} for row in views(12)], height=20
+    )
+    same = write_frames(tmp_path / "same", [{**row, "group": f"other {row['group']}"} for row in views(12)], height=20)
+    return {
+        "formula": MADE,
+        "phantoms": StartSettings(kind="abdominal phantoms", images=40, batches=2, batch_size=4),
+        "other labels": StartSettings(kind="folder", folder=str(other), batches=2, batch_size=4),
+        "same labels": StartSettings(kind="folder", folder=str(same), batches=2, batch_size=4),
+        "file of 3": StartSettings(kind="file", file=str(tmp_path / "three.safetensors")),
+        "file of 2": StartSettings(kind="file", file=str(tmp_path / "two.safetensors")),
+    }
+
+
+def test_a_dry_run_plans_what_a_run_will(
+    folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, start in starts_of_every_kind(folder, tmp_path, cache).items():
+        study = a_study(folder, start_weights=(replace(start, name=name),))
+        with monkeypatch.context() as patched:
+            patched.setattr("engine.preparation.class_start_weights", nothing_is_made)
+            _, _, foreseen = preview(study, Store.at(tmp_path), cache)
+        planned = prepare(study, Store.at(tmp_path), cache, lambda *_: None).trials
+        assert [(t.strategy, t.fold, t.new_output) for t in foreseen] == [
+            (t.strategy, t.fold, t.new_output) for t in planned
+        ], name
+        assert (AS_PRETRAINED in {trial.strategy for trial in foreseen}) == (name in ("file of 2", "same labels"))
+
+
+def test_a_frozen_new_output_is_refused_before_anything_is_made(
+    folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = starts_of_every_kind(folder, tmp_path, cache)
+    monkeypatch.setattr("engine.preparation.class_start_weights", nothing_is_made)
+    for name in ("formula", "phantoms", "other labels", "file of 3"):
+        study = a_study(folder, start_weights=(starts[name],), strategies=("input layers", "whole network"))
+        for attempted in (prepare, preview):
+            with pytest.raises(StrategyError, match="must learn, and is frozen by input layers; add it"):
+                attempted(study, Store.at(tmp_path), cache, *([lambda *_: None] if attempted is prepare else []))
+
+
 def test_weights_of_other_classes_are_not_tested_as_they_are(folder: Path, cache: Path, tmp_path: Path) -> None:
     ready = prepare(a_study(folder), Store.at(tmp_path), cache, lambda *_: None)
     assert AS_PRETRAINED not in {trial.strategy for trial in ready.trials}
@@ -170,8 +237,14 @@ def test_a_file_brings_its_output_layer_where_it_is_for_as_many_classes(
     path = tmp_path / "three.safetensors"
     save_file(tensors, path)
     settings = StartSettings(kind="file", file=str(path))
-    assert not class_start_weights(settings, study, 2, cache).has_output
-    assert class_start_weights(settings, study, 3, tmp_path / "other").has_output
+    for place, order in enumerate(((2, 3, 2), (3, 2, 3))):
+        one_cache = tmp_path / f"cache {place}"
+        found = [class_start_weights(settings, study, classes, one_cache) for classes in order]
+        assert [weights.has_output for weights in found] == [classes == 3 for classes in order]
+        assert [any(name.startswith("head.") for name in load_file(weights.path)) for weights in found] == [
+            weights.has_output for weights in found
+        ]
+        assert found[0].sha256 == found[2].sha256 != found[1].sha256
     missing = StartSettings(kind="file", file=str(tmp_path / "none.pt"))
     with pytest.raises(WeightsError, match="is no file; give the path of an existing file"):
         class_start_weights(missing, study, 2, cache)

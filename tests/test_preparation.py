@@ -4,18 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
+from safetensors.torch import save_file
 
 from engine import preparation
 from engine import study as planning
 from engine.datasets import Dataset
 from engine.errors import DataError, StrategyError
 from engine.hardware import Share
+from engine.models import build
 from engine.natural_images import natural_images
 from engine.preparation import KnownRates
 from engine.store import Store
 from engine.study_settings import DataSettings, FoldSettings, ModelSettings, RateSearch, StartSettings, Study
-from engine.trial import Trial
+from engine.trial import AS_PRETRAINED, Trial
 from tests.made import attempt, discs
 
 SHARE = Share(device="cpu", cpu=1, gpu=0.0, threads=1, precision="float32", at_once=2)
@@ -59,6 +61,24 @@ def test_strategies_that_freeze_a_new_output_layer_are_refused_before_anything_i
     one = replace(STUDY, start_weights=(StartSettings(kind="folder", folder="x", mask=("a", "b")),))
     with pytest.raises(StrategyError, match="for 2 structures, the study learns one"):
         preparation._require_output_learns(one, None)
+
+
+def test_a_dry_run_plans_tests_of_a_file_for_as_many_structures_as_the_study_has(tmp_path: Path) -> None:
+    folder = two_scanners(tmp_path / "own", [f"patient {index}" for index in range(12)])
+    head, *rows = (folder / "manifest.csv").read_text().splitlines()
+    for place in range(len(rows)):
+        ImageOps.invert(Image.open(folder / f"masks/{place}.png")).save(folder / f"masks/rest {place}.png")
+    added = [f"{row},masks/rest {place}.png" for place, row in enumerate(rows)]
+    (folder / "manifest.csv").write_text("\n".join([f"{head},rest", *added]) + "\n")
+    both = replace(STUDY, data=DataSettings(folder=str(folder), mask=("mask", "rest")), strategies=("whole network",))
+    for structures in (1, 2):
+        save_file(build("unet", width=2, classes=structures).state_dict(), tmp_path / f"{structures}.safetensors")
+        start = StartSettings(kind="file", file=str(tmp_path / f"{structures}.safetensors"))
+        study = replace(both, start_weights=(start,))
+        _, _, foreseen = preparation.preview(study, Store.at(tmp_path / "r"), tmp_path / "cache")
+        planned = preparation.prepare(study, Store.at(tmp_path / "r"), tmp_path / "cache", lambda *_: None).trials
+        assert [trial.strategy for trial in foreseen] == [trial.strategy for trial in planned]
+        assert (AS_PRETRAINED in {trial.strategy for trial in foreseen}) == (structures == 2)
 
 
 def plan(study: Study, data: Dataset, store: Store) -> list[Trial]:

@@ -1,5 +1,6 @@
 """Start weights: made once, found again, checked when they come from a user's file."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -168,7 +169,12 @@ def test_weights_of_a_users_file_are_taken_as_they_are(tmp_path: Path) -> None:
     loaded = load_start_weights(made.path)
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
     assert (made.own_dice, made.own_loss) == (None, None)
-    assert made.description == "weights of the file mine.safetensors"
+    checksum = hashlib.sha256((tmp_path / "mine.safetensors").read_bytes()).hexdigest()
+    assert made.description == f"weights of the file mine.safetensors (SHA-256 {checksum[:12]})"
+    moved = (tmp_path / "mine.safetensors").rename(tmp_path / "moved.safetensors")
+    found = make(StartSettings(kind="file", file=str(moved)), tmp_path / "cache")
+    assert found.path == made.path
+    assert found.description == f"weights of the file moved.safetensors (SHA-256 {checksum[:12]})"
 
 
 def test_a_file_of_another_width_names_the_tensor_both_shapes_and_the_remedy(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ _KINDS = {
     "cardiac phantoms": (cardiac, CARDIAC_SCANNERS, tuple(VIEWS), "cardiac views"),
     "abdominal phantoms": (abdominal, ABDOMINAL_SCANNERS, tuple(CATEGORIES), "abdominal categories"),
 }
+PHANTOM_CLASSES = {kind: classes for kind, (_, _, classes, _) in _KINDS.items()}
+"""The classes of each kind, in the order of its data sets, before an image is made."""
 
 
 def phantom_dataset(
