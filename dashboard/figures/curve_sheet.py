@@ -14,6 +14,8 @@ from dashboard.figures.rows import parts
 LOSS, SCORE = "loss", "validation"
 TEST = "test_accuracy"
 """Drawn where iterations are fixed; it chooses nothing."""
+TESTED = "test"
+"""What the scores are of where no image validates."""
 PANEL_HEIGHT = {LOSS: 150, SCORE: 120}
 PANEL_WIDTH = 150
 """Pixels, at least."""
@@ -61,9 +63,20 @@ def loss_range(table: pd.DataFrame) -> tuple[float, float, int]:
     return 0.0, top * 1.05, int((~(losses <= top * 1.05)).any(axis=1).sum())
 
 
-def shows(measure: str = "Dice") -> list[str]:
-    """What a sheet can show: losses with validation scores, or one of them."""
-    return [f"{LOSS} and {measure}", LOSS, f"{SCORE} {measure}"]
+def scored(epochs: pd.DataFrame) -> str:
+    """What the scores of a sheet are of: validation images, or `TESTED` where the test curve alone is there."""
+    known = with_validation(epochs)
+    return TESTED if known[SCORE].isna().all() and has_test(epochs) else SCORE
+
+
+def has_test(epochs: pd.DataFrame) -> bool:
+    """Whether there is a curve of test images."""
+    return TEST in epochs and bool(epochs[TEST].notna().any())
+
+
+def shows(measure: str = "Dice", score: str = SCORE) -> list[str]:
+    """What a sheet can show: losses with scores, or one of them; `score` is what `scored` says."""
+    return [f"{LOSS} and {measure}", LOSS, f"{score} {measure}"]
 
 
 def curve_sheet(
@@ -76,12 +89,13 @@ def curve_sheet(
 ) -> go.Figure:
     """A panel per strategy and fraction with shared axes: a colour per fold, training dashed, validation solid.
 
-    `show` is one of `shows`. Rings are the epochs whose weights were kept. `loss` names what the loss axis shows.
+    Scores of test images are dotted, alone where no image validates. `show` is one of `shows`. Rings are the epochs
+    whose weights were kept. `loss` names what the loss axis shows.
     """
     if not len(table):
         return empty("No training of these cells has ended yet.", dark=dark)
     strategies, fractions = list(dict.fromkeys(table["strategy"])), list(dict.fromkeys(table["fraction"]))
-    both = shows(measure)
+    both = shows(measure, scored(table))
     kinds = [LOSS, SCORE] if show == both[0] else [LOSS if show == LOSS else SCORE]
     panels = [(fraction, kind) for fraction in fractions for kind in kinds]
     axes = _axes(panels, len(strategies), table, {LOSS: loss, SCORE: both[2]}, dark=dark)
@@ -112,7 +126,8 @@ def _panel(
 ) -> list[dict[str, Any]]:
     """The curves of one cell, and a mark on the epochs whose weights were kept."""
     curves = {"training_loss": "3px,3px", "validation_loss": "solid"} if kind == LOSS else {SCORE: "solid"}
-    if kind == SCORE and TEST in part and part[TEST].notna().any():
+    curves = {column: dash for column, dash in curves.items() if part[column].notna().any()}
+    if kind == SCORE and has_test(part):
         curves[TEST] = "1px,3px"
     traces: list[dict[str, Any]] = []
     for fold, line in lines.items():
@@ -193,10 +208,11 @@ def fold_key(folds: list[int]) -> str:
     return " &nbsp; ".join(f"{_line('solid', FOLDS[fold % len(FOLDS)])} fold {fold}" for fold in folds)
 
 
-def key(folds: list[int]) -> str:
-    """What lines and colours mean, in HTML."""
-    lines = f"{_line('dashed', 'gray')} training &nbsp; {_line('solid', 'gray')} validation"
-    return f"{fold_key(folds)} &nbsp;·&nbsp; {lines} &nbsp; ● weights kept"
+def key(folds: list[int], score: str = SCORE) -> str:
+    """What lines and colours mean, in HTML; `score` is what `scored` says."""
+    training, test = f"{_line('dashed', 'gray')} training", f"{_line('dotted', 'gray')} test"
+    lines = test if score == TESTED else f"{_line('solid', 'gray')} validation &nbsp; ● weights kept"
+    return f"{fold_key(folds)} &nbsp;·&nbsp; {training} &nbsp; {lines}"
 
 
 def _line(style: str, colour: str) -> str:

@@ -1,4 +1,4 @@
-"""Curves: loss and validation score of all cells as small multiples, filtered, renewed while a study runs."""
+"""Curves: loss and validation or test score of all cells as small multiples, filtered, renewed while a study runs."""
 
 from typing import Any
 
@@ -7,7 +7,16 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.figures.cells import Rate
-from dashboard.figures.curve_sheet import PANEL_WIDTH, TEST, curve_sheet, curve_sheet_table, key, loss_range, shows
+from dashboard.figures.curve_sheet import (
+    PANEL_WIDTH,
+    curve_sheet,
+    curve_sheet_table,
+    has_test,
+    key,
+    loss_range,
+    scored,
+    shows,
+)
 from dashboard.figures.gallery import named, percent
 from dashboard.views import drawn, finished
 from dashboard.views.chart import is_dark
@@ -20,9 +29,12 @@ def page() -> None:
     if study is None:
         return
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        show = switch("Show", shows(data.main(study).main), "curves")
+        place = st.container(width="content")
         rate = drawn.rate(study)
-    wanted = _choose(named(data.trials(study, rate)))
+    trials = named(data.trials(study, rate))
+    with place:
+        show = switch("Show", shows(data.main(study).main, scored(data.epochs(study, trials))), "curves")
+    wanted = _choose(trials)
     drawn.renewed(study, _draw, rate, wanted, show)
 
 
@@ -50,13 +62,15 @@ def _draw(study: str, rate: Rate, wanted: dict[str, list[Any]], show: str) -> No
     for column, values in wanted.items():
         trials = trials[trials[column].isin(values)]
     table = curve_sheet_table(data.epochs(study, trials), trials)
-    st.html(key(sorted(set(table["fold"]))))
-    measure = data.main(study).main
+    measure, score = data.main(study).main, scored(table)
+    st.html(key(sorted(set(table["fold"])), score))
     figure = curve_sheet(table, show=show, measure=measure, loss=data.loss_name(study), dark=is_dark())
     above = loss_range(table)[2]
-    words = [f"Losses of {above} epochs lie above the shared axis."] if above and show != shows(measure)[2] else []
-    words += ["Dotted: the test images, which choose nothing."] if TEST in table and table[TEST].notna().any() else []
+    words = (
+        [f"Losses of {above} epochs lie above the shared axis."] if above and show != shows(measure, score)[2] else []
+    )
+    words += ["Dotted: the test images, which choose nothing."] if has_test(table) else []
     width = 70 + PANEL_WIDTH * table["strategy"].nunique()
-    alt = f"Loss and validation {measure} by epoch, a panel per strategy and part of the images"
+    alt = f"Loss and {score} {measure} by epoch, a panel per strategy and part of the images"
     note = " ".join(words)
     drawn.draw(figure, table, "curve-sheet", alt=alt, note=note, narrowest=width)

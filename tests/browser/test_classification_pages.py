@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright import sync_api
 
+from engine.trial import Epoch, Trial
 from tests.browser.conftest import click_at
 from tests.made_classification import CLASSES, made_classification
 from tests.made_store import made_progress, made_store
@@ -23,6 +25,31 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     made_store(*places, study="masks", fractions=(80,), strategies=("whole network",), images=10)
     store = made_classification(*places, patients=8, strategies=("whole network", "input layers", "output layers"))
     store.write_progress("views", {**made_progress("finished", 28, 28), "updated": "2026-02-01T00:00:00+00:00"})
+    with served(*places) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def fixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A study of fixed iterations, without validation, whose curves are of test images."""
+    folder = tmp_path_factory.mktemp("fixed")
+    places = folder / "results", folder / "cache"
+    small: dict[str, Any] = {"patients": 8, "strategies": ("whole network",), "fractions": (75,)}
+    plain = made_classification(folder / "plain", places[1], **small).epochs("views")
+
+    def tested(number: int, trial: Trial) -> dict[str, Any]:
+        rows = plain[plain["id"] == trial.id].to_dict("records")
+        return {
+            "epochs": tuple(
+                Epoch(
+                    epoch=row["epoch"], training_loss=row["training_loss"], validation_loss=None, validation_dice=None,
+                    seconds=1.0, test_accuracy=row["validation_accuracy"],
+                )
+                for row in rows
+            )
+        }  # fmt: skip
+
+    made_classification(*places, changes=tested, **small)
     with served(*places) as url:
         yield url
 
@@ -86,6 +113,21 @@ def test_a_click_on_a_cell_of_the_confusion_opens_its_frames_and_the_link_keeps_
     assert choices(page) == {"study": "views", "truth": "IVC", "said": "IVC"}
     page.reload()
     page.get_by_text("frames of IVC rightly called so").wait_for()
+
+
+def test_curves_of_a_study_without_validation_are_of_its_test_images(page: sync_api.Page, fixed: str) -> None:
+    page.goto(f"{fixed}curves?study=views")
+    page.get_by_role("heading", name="Curves", exact=True).wait_for()
+    lines = page.locator(".st-key-curve-sheet .scatterlayer .js-line")
+    lines.first.wait_for(state="attached")
+    sync_api.expect(lines).to_have_count(2 * 4)  # training loss and test accuracy of four folds
+    page.get_by_text("Dotted: the test images, which choose nothing.").wait_for()
+    sync_api.expect(page.locator(".st-key-curve-sheet .ytitle, .st-key-curve-sheet .y2title")).to_have_count(2)
+    sync_api.expect(page.locator(".st-key-curve-sheet .y2title")).to_contain_text("test accuracy")
+    sync_api.expect(page.get_by_text("weights kept")).to_have_count(0)
+    page.get_by_text("test accuracy", exact=True).first.click()
+    sync_api.expect(lines).to_have_count(4)
+    assert choices(page) == {"study": "views", "curves": "test accuracy"}
 
 
 def test_mistakes_show_frames_with_bars_and_turn_pages(page: sync_api.Page, address: str) -> None:
