@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.figures.answer import caveats, images_line
 from dashboard.pages import ONLY, PAGES, fits, why_not
+from engine.published import pasdeloup2018
 from engine.trial import Trial
 from tests.made_classification import made_classification
 from tests.made_store import made_store
@@ -154,6 +155,11 @@ def test_confusion_shows_the_frames_of_the_most_frequent_error_and_of_any_cell()
     right = run("confusion", truth="IVC", said="IVC")
     assert "frames of IVC rightly called so" in texts(right)
     assert "✗" not in html(right)
+
+
+def test_confusion_says_that_the_papers_matrices_are_not_at_hand() -> None:
+    said = f"{pasdeloup2018.CITATION.short}: no confusion matrix is at hand in numbers, so none stands here."
+    assert said in texts(run("confusion"))
 
 
 def test_confusion_of_one_fold_has_its_frames_only() -> None:

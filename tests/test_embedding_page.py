@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import embedding_maps
+from dashboard import data_images, embedding_maps
 from dashboard.figures.map_region import Region
 from dashboard.map_maker import Making, MapMaker, MapTask
 from dashboard.views import map_chart
@@ -106,6 +106,17 @@ def test_what_began_at_random_has_no_map_before() -> None:
     told = texts(run("views", strategy="from scratch"))
     assert "Start weights as they are" not in told
     assert "**After fine-tuning** · 112 images" in told
+    assert "No map before fine-tuning: this network began from random weights." in told
+
+
+def test_start_weights_of_other_classes_have_no_map_before_and_the_page_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "No map before" not in texts(run("views"))
+    monkeypatch.setattr(data_images, "start_tests", lambda study: data_images.data.plan(study).iloc[:0])
+    told = texts(run("views"))
+    assert "Start weights as they are" not in told
+    assert "the start weights have no output layer for the classes of this study" in told
 
 
 @pytest.mark.parametrize("asked", [{"colour_by": "right or wrong"}, {"colour_by": "scanner"}, {"draw": "thumbnails"}])

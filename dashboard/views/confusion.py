@@ -3,8 +3,10 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import answers
+from dashboard import answers, data
 from dashboard.figures import confusion
+from dashboard.figures.published_classes import published_rows
+from dashboard.figures.readers import NETWORK, short_network
 from dashboard.views import confusion_cell, drawn, said
 from dashboard.views.chart import choose_picture, is_dark
 from dashboard.views.choice import select, several, switch
@@ -41,10 +43,22 @@ def page() -> None:
             figure, cells, "confusion", alt=f"Confusion of {reader}; choose a cell below by its select boxes",
             note=confusion.note(cells), narrowest=confusion.narrowest(classes), on_select=confusion_cell.clicked,
         )  # fmt: skip
+    if theirs := _published(study, table):
+        st.caption(theirs)
     if other != NONE:
         with places[1]:
             _difference(own, table[table["reader"] == other], classes, reader, other)
     confusion_cell.draw(study, own, reader, cells)
+
+
+def _published(study: str, table: pd.DataFrame) -> str:
+    """That nothing published stands beside the matrix, where a paper's accuracies stand beside the study's."""
+    if not str(data.facts(study)["data"].get("kind")).endswith("phantoms"):
+        return ""
+    networks = {short_network(str(model)) for model in table.loc[table["kind"] == NETWORK, "model"]}
+    papers = published_rows(networks)["reader"].unique()
+    told = f"{' and '.join(papers)}: no confusion matrix is at hand in numbers, so none stands here."
+    return told if len(papers) else ""
 
 
 def _choose_fold(table: pd.DataFrame, reader: str) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Embedding map: what the last hidden layer says of the frames, before and after fine-tuning, as a map."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
@@ -48,7 +50,24 @@ def page() -> None:
     tables = {side: table if part == "all" else table[table["part"] == part] for side, table in tables.items()}
     names = values(list(tables.values()), by, answers.classes(study))
     map_chart.draw(study, tables, found, by, looks(names), pictures=pictures)
+    if why := _why_alone(study, tasks, trials):
+        st.caption(why)
     map_selection.draw(study, tables, answers.classes(study))
+
+
+def _why_alone(study: str, tasks: Mapping[str, MapTask], trials: pd.DataFrame) -> str:
+    """Why no map stands before fine-tuning; "" where one does, or where it is only not kept."""
+    if "before" in tasks:
+        return ""
+    after = trials[trials["id"] == tasks["after"].trial_id].iloc[0]
+    if not after["start"]:
+        return "No map before fine-tuning: this network began from random weights."
+    if (data_images.start_tests(study)["start"] == after["start"]).any():
+        return ""
+    return (
+        "No map before fine-tuning: the start weights have no output layer for the classes of this study, so they were "
+        "not tested as they are."
+    )
 
 
 def _choose(study: str, trials: pd.DataFrame) -> dict[str, MapTask]:
