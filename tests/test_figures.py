@@ -233,6 +233,16 @@ def test_the_answer_names_test_means_only_of_complete_rows() -> None:
     assert answer.answer(pd.DataFrame()) == "No trial is planned yet."
 
 
+def test_while_a_study_runs_the_answer_ranks_complete_rows_by_validation_and_says_why() -> None:
+    trials = made_trials("d", **PAIR)
+    attempts = [made_attempt(trial, dice=0.9 if trial.strategy == "contracting" else 0.8) for trial in trials]
+    said = answer.answer(cells_of(*attempts, trials=trials), running=True)
+    assert "test Dice" not in said
+    assert "fold" not in said
+    assert "2 of 2 cells complete; by validation Dice so far **contracting** (0.88)" in said
+    assert said.endswith(answer.RUNNING)
+
+
 def test_the_answer_tells_rows_of_several_start_weights_apart() -> None:
     trials = made_trials("d", strategies=("whole network", "contracting"), fractions=(80,), starts=("A", "B"))
     said = answer.answer(cells_of(*map(made_attempt, trials), trials=trials))

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.figures.answer import RUNNING
 from dashboard.views.chart import CHART, config
-from tests.made_store import made_store
+from engine.store import Lease, Store
+from tests.made_store import made_progress, made_store
 
 APP = Path(__file__).parents[1] / "dashboard" / "app.py"
 STARTS = [
@@ -86,6 +88,21 @@ def test_each_row_has_its_recommendation_and_the_start_weights_are_named(page: A
     assert "**Recommendation, 80 % · ultrasound:**" in text
     assert "start weights: natural (made natural); ultrasound (made ultrasound)" in text
     assert "With **80 %** of the images (ultrasound): highest mean test Dice" in text
+
+
+def test_while_the_study_runs_results_rank_by_validation_and_recommend_nothing(page: AppTest, folder: Path) -> None:
+    store = Store.at(folder / "results")
+    before = store.progress("all")
+    store.write_progress("all", made_progress("running", 1, 2))
+    try:
+        with Lease(store.files, "all"):
+            text = said(page.run())
+    finally:
+        store.write_progress("all", before)
+    assert text.count("by validation Dice so far") == 2
+    assert "mean test Dice" not in text
+    assert "**Recommendation" not in text
+    assert RUNNING in text
 
 
 def test_charts_are_saved_as_pictures_and_nothing_goes_to_another_host() -> None:

@@ -13,11 +13,15 @@ from engine.significance import Recommendation
 NETWORKS = {
     "caffenet": "CaffeNet", "vgg16": "VGG16", "mobilenet": "MobileNet v1", "cvcnet": "CVCNet (our reconstruction)"
 }  # fmt: skip
+RUNNING = "Validation images rank while the study runs; test means and the recommendation come when the run has ended."
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 
 
-def answer(cells: pd.DataFrame, *, measure: str = "Dice") -> str:
-    """What the cells say, least images first: test means of rows that are complete, validation ranks of the others."""
+def answer(cells: pd.DataFrame, *, measure: str = "Dice", running: bool = False) -> str:
+    """What the cells say, least images first: test means of rows that are complete, validation ranks of the others.
+
+    Of a study that is `running` validation ranks alone: test images choose nothing before its end.
+    """
     if not len(cells):
         return "No trial is planned yet."
     shown, sentences, folds = MEASURES[measure], [], 0
@@ -26,7 +30,7 @@ def answer(cells: pd.DataFrame, *, measure: str = "Dice") -> str:
         named = " · ".join(name for name in row[["start", "network"]].iloc[0] if name)
         where = f"With **{fraction:g} %** of the images" + (f" ({named})" if several else "")
         good = row.dropna(subset=["mean"])
-        if row["complete"].all() and len(good):
+        if not running and row["complete"].all() and len(good):
             folds = max(folds, int(row["folds"].max()))
             up, down = good.nlargest(2, "mean"), good.nsmallest(2, "mean")
             (best, most), (worst, least) = ((up, "highest"), (down, "lowest"))
@@ -37,7 +41,7 @@ def answer(cells: pd.DataFrame, *, measure: str = "Dice") -> str:
             text = f"{where}: {most} mean test {said} {', then '.join(first)}"
             text += f"; {least} {_value(next(rows(worst)), shown)}" if len(good) > 2 else ""
             sentences.append(text + ".")
-        elif row["complete"].all():
+        elif not running and row["complete"].all():
             failed = bool((row["failed"] == row["trainings"]).all())
             sentences.append(f"{where}: {'no training converged' if failed else f'{shown.name} not measured'}.")
         else:
@@ -46,6 +50,8 @@ def answer(cells: pd.DataFrame, *, measure: str = "Dice") -> str:
             lead = ", then ".join(f"**{_whole(cell.strategy)}** ({cell.validation:.2f})" for cell in rows(known))
             text = f"{where}: {done} of {planned} cells complete"
             sentences.append(f"{text}; by validation {shown.main} so far {lead}." if lead else f"{text}.")
+    if running:
+        sentences.append(RUNNING)
     if folds:
         count = NUMBERS[folds] if folds < len(NUMBERS) else str(folds)
         few = "no test and no interval" if folds <= 2 else "intervals of the means stand on hover"

@@ -29,14 +29,15 @@ def draw(study: str, shown: Shown) -> None:
     for line in data.notes(study):
         st.warning(line)
     cells = data.cells(study, shown.rate, shown.measure, shown.seed)
-    st.markdown(answer(cells, measure=measure_of(shown.measure).name))
-    found = data.recommendations(study, shown.rate, shown.seed, wait=False) if shown.measure in MAIN else {}
-    if found:
+    running = data.is_busy(study)
+    st.markdown(answer(cells, measure=measure_of(shown.measure).name, running=running))
+    advised = shown.measure in MAIN and not running
+    if advised and (found := data.recommendations(study, shown.rate, shown.seed, wait=False)):
         st.markdown(advice(found, cells), help=next(iter(found.values())).note)
     told_of(study)
     caveat(study)
     progress(study)
-    if data.is_busy(study):  # rows that were finished since: they are shown when this part renews itself
+    if running:  # rows that were finished since: they are shown when this part renews itself
         data.compute_statistics(study, shown.rate, shown.measure, shown.seed)
 
 
