@@ -16,6 +16,8 @@ STARTS = [
     for name in ("natural", "ultrasound")
 ]
 
+CAVEAT = "ASHA ends trials that are behind others."
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,7 +28,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         strategies=("whole network", "contracting", "from scratch"), seeds=(0, 1), starts=("natural", "ultrasound"),
         as_pretrained=True, facts={"start_weights": STARTS},
     )  # fmt: skip
-    made_store(folder / "results", folder / "cache", study="other", fractions=(80,), strategies=("block 9",))
+    made_store(
+        folder / "results", folder / "cache", study="other", fractions=(80,), strategies=("block 9",),
+        facts={"search": {"scheduler": "asha", "caveats": [CAVEAT]}},
+    )  # fmt: skip
     return folder
 
 
@@ -103,6 +108,12 @@ def test_while_the_study_runs_results_rank_by_validation_and_recommend_nothing(p
     assert "mean test Dice" not in text
     assert "**Recommendation" not in text
     assert RUNNING in text
+
+
+@pytest.mark.parametrize("opened", ["results", "running"])
+def test_the_caveat_of_a_scheduler_stands_on_the_pages(page: AppTest, opened: str) -> None:
+    page.query_params["open"], page.query_params["study"] = opened, "other"
+    assert f":material/info: {CAVEAT}" in said(page.run())
 
 
 def test_charts_are_saved_as_pictures_and_nothing_goes_to_another_host() -> None:

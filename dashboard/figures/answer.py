@@ -1,6 +1,6 @@
 """The answer in plain words, and the other sentences that stand above the table. Only descriptive."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -147,9 +147,9 @@ def network_name(model: str, *, width: int | None = None) -> str:
     return NETWORKS.get(model, model)
 
 
-def caveats(facts: Mapping[str, Any]) -> str:
-    """What must be known before anything is concluded from the data, or ""."""
-    told = [str(one).rstrip(".") for one in facts["data"].get("caveats") or []]
+def caveats(facts: Mapping[str, Any], *, of: Sequence[str] = ("data", "search")) -> str:
+    """What must be known of the data, and of a search that left out or ended trials, before anything is concluded."""
+    told = [str(one).rstrip(".") for part in of for one in (facts.get(part) or {}).get("caveats") or []]
     return f"{'. '.join(one[:1].upper() + one[1:] for one in told)}." if told else ""
 
 

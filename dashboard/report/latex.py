@@ -110,5 +110,6 @@ def _caption(findings: Findings, table: Grid) -> str:
     said += [f"Network: {listed(networks)}."] if networks else []
     said.append(f"Width {widths}, {size} pixels, {ran} of {counted(findings.of, 'fold')}.")
     notes = [note.replace("Framed:", "Underlined:") for note in table.notes]
-    notes += [caveats(facts)] if findings.main.task == "classification" and caveats(facts) else []
+    known = caveats(facts, of=["data", "search"] if findings.main.task == "classification" else ["search"])
+    notes += [known] if known else []
     return escape(" ".join([*said, *notes]))

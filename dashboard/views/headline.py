@@ -47,7 +47,7 @@ def told_of(study: str) -> None:
 
 
 def caveat(study: str) -> None:
-    """What must be known of the data before anything is concluded from results, where there is something."""
+    """What must be known of data and search before anything is concluded from results, where there is something."""
     if known := caveats(data.facts(study)):
         st.caption(f":material/info: {known}")
 

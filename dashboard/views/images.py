@@ -23,7 +23,7 @@ def page() -> None:
     if not facts:
         st.info("The images appear here when a study has read them." if study else "No study yet, so no images.")
         return
-    st.caption(". ".join(told for told in (images_line(facts), caveats(facts)) if told))
+    st.caption(". ".join(told for told in (images_line(facts), caveats(facts, of=["data"])) if told))
     dataset = data.dataset(study)
     if dataset is None:
         st.info("The study's images are no longer in the cache: run the study again to read them anew.")

@@ -40,6 +40,7 @@ def _page(study: str) -> None:
     else:
         figure = trial_states.trial_states(trial_states.counts(states), dark=is_dark())
         st.plotly_chart(figure, theme=None, config=config("trials", "png"), key="trials by state")
+    headline.caveat(study)
     headline.progress(study)
     steer.machine(progress)
     steer.study(study, progress, states)

@@ -11,6 +11,7 @@ from playwright import sync_api
 from dashboard.report import words
 from dashboard.report.drawings import drawings
 from dashboard.report.findings import Findings, read_findings
+from dashboard.report.latex import latex_table
 from dashboard.report.page import report_page, without_places
 from dashboard.report.pictures import strips
 from engine.errors import DataError
@@ -94,6 +95,17 @@ def test_an_unfinished_study_says_so_and_claims_nothing(read: Callable[[str], Fi
     assert "Recommendation" not in made
     assert "plotly.js v" not in made  # nothing to draw yet
     assert "2/3" in made
+
+
+def test_what_a_scheduler_left_out_is_told_in_the_page_and_below_the_table(folder: Path) -> None:
+    caveat = "ASHA ends trials that are behind others"
+    store = made_store(
+        folder / "ended", folder / "c", images=25, image_size=32, folds=(0,), fractions=(80,),
+        strategies=STRATEGIES[:2], facts={"search": {"scheduler": "asha", "caveats": [f"{caveat}."]}},
+    )  # fmt: skip
+    found = read_findings(store, "made")
+    assert f"<b>Mind:</b> {caveat}." in report_page(found, now=NOW)
+    assert f"{caveat}." in latex_table(found)
 
 
 def test_advice_on_a_row_that_is_not_done_says_that_it_is_of_so_far(folder: Path) -> None:
