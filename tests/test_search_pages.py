@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dashboard.views import form
+from dashboard.launch.study_text import read
+from dashboard.views import form, launch_check
 from engine import studies
 from engine.config import loads
 from engine.store import Store
@@ -72,6 +75,55 @@ def test_mistakes_are_told_with_their_line_and_nothing_can_be_launched(store: St
     write(page, "name: [")
     assert "The form comes back" in said(page)
     assert not page.exception
+
+
+def test_images_are_checked_as_the_study_reads_them(store: Store, tmp_path: Path) -> None:
+    classes = tmp_path / "classes"
+    for label in ("kidney", "liver"):
+        (classes / label).mkdir(parents=True)
+        for number in range(3):
+            noise = np.random.default_rng(number + 10 * len(label)).integers(0, 255, (32, 32), dtype=np.uint8)
+            Image.fromarray(noise).save(classes / label / f"{number}.png")
+    page = opened("launch")
+    write(page, f"name: x\ndata: {{learn: labels, folder: {classes}, where: {{label: [kidney, liver]}}}}\n")
+    button = page.button(key="form check")
+    assert button.help == f"`whichlayers check {classes} --labels --where label=kidney,liver`"
+    button.click().run()
+    assert not page.exception
+    assert "kidney" in page.code[0].value
+    assert "no mask" not in page.code[0].value
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("data: {mask: [mask, mask_vessel]}", ["--mask", "mask", "--mask", "mask_vessel"]),
+        ("data: {mask: lesion, where: {scanner: 9}}", ["--mask", "lesion", "--where", "scanner=9"]),
+        ("model: {name: caffenet}\ndata: {label: view}", ["--labels", "--label", "view"]),
+        ("data: {learn: labels, mask: mask}", ["--labels"]),
+        ("data: nothing", []),
+    ],
+)
+def test_the_check_takes_its_options_from_the_study_file(text: str, options: list[str]) -> None:
+    assert launch_check._options(read(text)) == options
+
+
+def test_the_estimate_counts_what_is_closed_and_every_button_has_its_command(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {
+        "low_seconds": 60, "high_seconds": 90, "left": 3, "trials": 10, "done": 7, "disk_bytes": 1e6, "free_bytes": 1e9,
+        "start_seconds": 0, "at_once": 1, "device": "cpu", "precision": "fp32", "strategies": [], "notes": [],
+    }  # fmt: skip
+    monkeypatch.setattr(launch_check.runs, "estimate", lambda *_: found)
+    page = opened("launch")
+    places = f"--store {tmp_path / 'results'} --cache {tmp_path / 'cache'}"
+    button = page.button(key="form estimate")
+    assert button.help == f"`whichlayers run my-study.yaml --dry-run {places}`"
+    assert page.button(key="form rank").help == f"`whichlayers preview my-study.yaml {places}`"
+    button.click().run()
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert (shown["Trials to run"], shown["Trials closed already"]) == ("3", "7")
 
 
 def test_units_are_added_as_a_strategy(store: Store) -> None:

@@ -61,7 +61,7 @@ def _form() -> None:
     if kind == "folder":
         ask(("data", "folder"), label="Folder on the machine of this server")
         _upload()
-        launch_check.folder(value_at(read(form.text()), ("data", "folder")))
+        launch_check.folder(read(form.text()))
     else:
         with st.container(horizontal=True):
             ask(("data", "images"), label="Number of images", width=180)
