@@ -168,7 +168,10 @@ def networks(
 
 
 def network(table: pd.DataFrame, *, colours: Colours = "red-green", dark: bool = False) -> go.Figure:
-    """One strategy drawn large: filters, size of the maps and parameters beside each unit, convolutions on hover."""
+    """One strategy drawn large: filters, size of the maps and parameters beside each unit, convolutions on hover.
+
+    The custom data of the points on a unit is its name.
+    """
     if not len(table):
         return empty("No strategy is chosen.", dark=dark)
     drawn = bool(table["drawn"].all())
@@ -181,11 +184,14 @@ def network(table: pd.DataFrame, *, colours: Colours = "red-green", dark: bool =
     draw(figure, pieces, links_of(whole) if drawn else [], colours=colours, dark=dark, size=15, narrowest=380)
     found = list(parts(table, "unit"))
     places = boxes() if drawn else {piece.label: piece.box for piece in pieces}
+    across = (0.5,) if drawn else (0.1, 0.3, 0.5, 0.7, 0.9)  # points are near wherever a unit is clicked
+    spots = [(unit, part, at) for unit, part in found for at in across]
     figure.add_scatter(
-        x=[(places[unit][0] + places[unit][1]) / 2 for unit, _ in found],
-        y=[(places[unit][2] + places[unit][3]) / 2 for unit, _ in found],
+        x=[places[unit][0] + at * (places[unit][1] - places[unit][0]) for unit, _, at in spots],
+        y=[(places[unit][2] + places[unit][3]) / 2 for unit, *_ in spots],
         mode="markers", marker={"symbol": "square", "size": 40, "color": "rgba(0,0,0,0)"},
-        hovertext=[_hover_of_unit(part) for _, part in found], hovertemplate="%{hovertext}<extra></extra>",
+        customdata=[[unit] for unit, *_ in spots], hovertemplate="%{hovertext}<extra></extra>",
+        hovertext=[_hover_of_unit(part) for _, part, _ in spots],
     )  # fmt: skip
     for unit, part in found if drawn else ():
         left, right, bottom, top = places[unit]

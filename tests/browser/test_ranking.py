@@ -7,6 +7,7 @@ import pytest
 from playwright import sync_api
 
 from engine.architectures import UNET_UNITS
+from tests.browser.conftest import click_at
 from tests.browser.test_search_pages import button, quiet, write
 from tests.served import served
 
@@ -56,3 +57,19 @@ def test_the_button_ranks_every_unit_and_a_changed_file_takes_the_ranking_away(
     assert set(units) == set(UNET_UNITS)
     write(page, FILE.replace("80", "50"))
     expect(said).to_have_count(0)
+
+
+def test_a_click_on_a_unit_of_the_drawing_chooses_it_and_another_lets_it_go(page: sync_api.Page, address: str) -> None:
+    page.goto(f"{address}launch")
+    page.get_by_text("Choose units on the network").click()
+    place = page.get_by_test_id("stExpander").filter(has_text="Choose units on the network")
+    none = place.get_by_text("Nothing chosen yet")
+    none.wait_for()
+    units = place.locator(".js-plotly-plot .trace").last.locator(".point")
+    for unit, said in (("9", "block 9"), ("8", "blocks 8,9"), ("9", "block 8")):
+        expect(units).to_have_count(len(UNET_UNITS))
+        quiet(page)
+        click_at(units.nth(UNET_UNITS.index(unit)))
+        place.get_by_role("button", name=f"Add '{said}'").wait_for()
+    place.get_by_role("button", name="8", exact=True).click()  # as from the keyboard
+    none.wait_for()
