@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.views import steer
+from engine import steering
 from engine.architectures import UNET_UNITS
 from engine.live_curves import LiveCurves
 from engine.ranking import FoldNorms, GradientNorms, keep
@@ -99,3 +101,68 @@ def test_auto_can_be_chosen_in_the_form(store: Store) -> None:
     choices = next(box for box in page.multiselect if "blocks 1,2,8-9" in box.label)
     assert {"whole network", "auto", "gradual unfreezing"} <= set(choices.options)
     assert "Rank the units" in {button.label for button in page.button}
+
+
+@pytest.fixture
+def steered(store: Store, tmp_path: Path) -> tuple[Store, list[str]]:
+    """A study that runs, and the ids of its trials: the first waits, the second and third crashed, others are done."""
+    made_store(
+        tmp_path / "results", tmp_path / "cache", study="made", images=10, fractions=(80,), strategies=("block 2",),
+        folds=range(4), finished=lambda place, trial: place > 0,
+        changes=lambda place, trial: {"state": "error", "error": "made"} if place < 3 else {},
+    )  # fmt: skip
+    store.write_progress("made", {**made_progress("running", 4, 3), "at_once": 2, "room": 4})
+    return store, list(store.plan("made")["id"])
+
+
+def press(page: AppTest, label: str) -> None:
+    """Presses the button of this label, or that begins so."""
+    next(button for button in page.button if button.label.startswith(label)).click().run()
+    assert not page.exception
+    assert not page.error
+
+
+def test_every_button_asks_the_run_for_what_it_says(steered: tuple[Store, list[str]]) -> None:
+    store, (waiting, crashed, other, _) = steered
+
+    def asked() -> steering.Request:
+        (request,) = steering.requests(store, "made")
+        steering.followed(store, request)
+        return request
+
+    with Lease(store.files, "made"):
+        page = opened("running")
+        page.number_input(key="at once made").set_value(3).run()
+        press(page, "Set")
+        assert (asked().what, page.toast[0].value) == ("workers", "Trials that run are not cut off.")
+        press(page, "Retry failed trials")
+        assert asked().attempts == {crashed: 1, other: 1}
+        page.session_state["trial of made"] = waiting
+        page.run()
+        press(page, f"Stop trial {waiting[:12]}")
+        request = asked()
+        assert (request.what, request.trial) == ("cancel", waiting)
+        page.session_state["trial of made"] = crashed
+        page.run()
+        press(page, f"Retry trial {crashed[:12]}")
+        assert asked().attempts == {crashed: 1}
+        press(page, "Stop the study")
+        assert asked().what == "stop"
+
+
+def test_the_chosen_trial_stays_when_the_table_changes(
+    steered: tuple[Store, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, (_, crashed, other, _) = steered
+    session = {"drawn": {"selection": {"rows": [1]}}}
+    with monkeypatch.context() as patched:
+        patched.setattr(steer.st, "session_state", session)
+        steer._choose("made", "drawn", (crashed, other))
+    page = opened("running")
+    page.session_state["trial of made"] = session["trial of made"]
+    page.run()
+    assert f"Chosen: trial {other[:12]}" in said(page)
+    steering.retry(store, "made", crashed)
+    page.run()
+    assert set(page.dataframe[0].value["trial"]) == {other[:12]}
+    assert f"Chosen: trial {other[:12]}" in said(page)
