@@ -16,6 +16,8 @@ from engine import studies
 from engine.errors import WhichLayersError
 
 NAMES = {"closed": "trials done", "size": "size (MB)", "changed": "last change (UTC)"}
+EXPORTED = "study exported"
+"""Where a session keeps its last file: what was asked for, and the temporary folder, which goes with the session."""
 
 
 def page() -> None:
@@ -74,13 +76,34 @@ def _chosen(row: studies.StudyRow) -> None:
             _do(lambda: studies.archive(store, name), f"'{name}' is archived: it is kept, and listed below.")
         if st.button("Delete …", icon=":material/delete:", disabled=busy, help=f"`{command('delete', name)}`"):
             _delete(name)
-    with_images = st.checkbox("with the decoded images (they may show patients)", key=f"images of {name}")
-    st.download_button(
-        "Export as one file", lambda: _packed(name, with_images), f"{name}.zip", "application/zip", disabled=busy,
-        icon=":material/download:", on_click="ignore", help=f"`{command('export', name, f'{name}.zip')}`",
-    )  # fmt: skip
+    _export(name, busy)
     if busy:
         st.caption("It runs: stop it first, on the page Running, to rename, archive, export or delete it.")
+
+
+def _export(name: str, busy: bool) -> None:
+    """The file is made first, so that what is in the way is said, and read when the browser asks for it."""
+    with_images = st.checkbox("with the decoded images (they may show patients)", key=f"images of {name}")
+    words = ("export", name, f"{name}.zip", *(["--with-images"] if with_images else []))
+    asked = (name, data.stamp(name), with_images)
+    if st.button("Export as one file", icon=":material/folder_zip:", disabled=busy, help=f"`{command(*words)}`"):
+        st.session_state.pop(EXPORTED, None)
+        folder = tempfile.TemporaryDirectory()
+        try:
+            with st.spinner("Writing the file …"):
+                studies.pack(
+                    data.store(), name, Path(folder.name) / words[2], cache=cache_root() if with_images else None
+                )
+            st.session_state[EXPORTED] = (asked, folder)
+        except WhichLayersError as error:
+            st.error("  \n".join(error.problems))
+    made, folder = st.session_state.get(EXPORTED, ((), None))
+    if folder is not None and made == asked:
+        file = Path(folder.name) / words[2]
+        st.download_button(
+            f"{file.name} ({file.stat().st_size / 1e6:.1f} MB)", lambda: file.open("rb"), file.name, "application/zip",
+            icon=":material/download:", on_click="ignore", type="primary",
+        )  # fmt: skip
 
 
 @st.dialog("Delete this study?")
@@ -119,13 +142,6 @@ def _import() -> None:
                 notices.say("studies", f"'{made.study}' is here: {made.files} files.", *made.notes)
 
             _do(unpack, "")
-
-
-def _packed(name: str, with_images: bool) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{name}.zip"
-        studies.pack(data.store(), name, file, cache=cache_root() if with_images else None)
-        return file.read_bytes()
 
 
 def _do(act: object, then: str) -> None:

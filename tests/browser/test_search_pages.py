@@ -110,15 +110,22 @@ def test_a_study_is_launched_stopped_gone_on_with_and_extended(page: sync_api.Pa
     expect(stop).to_be_disabled(timeout=LIMIT)  # what runs is listed first: the next test finds it ended
 
 
-def test_the_list_opens_renames_exports_and_deletes(page: sync_api.Page, address: str, folder: Path) -> None:
-    store = Store.at(folder / "results")
-    made_store(folder / "results", folder, study="old", images=10, fractions=(80,), strategies=("block 9",))
-    page.goto(f"{address}studies")
-    row = page.get_by_text("Choose a row to open")
-    row.wait_for()
+def choose(page: sync_api.Page) -> None:
+    """Chooses the first row of the list: the study that changed last."""
+    page.get_by_text("Choose a row to open").wait_for()
+    quiet(page)
     page.get_by_test_id("stDataFrame").locator(".dvn-scroller").first.click(position={"x": 18, "y": 52})
     page.get_by_label("New name").wait_for()
     quiet(page)
+
+
+def test_the_list_opens_renames_exports_deletes_and_imports(
+    page: sync_api.Page, address: str, folder: Path, tmp_path: Path
+) -> None:
+    store = Store.at(folder / "results")
+    made_store(folder / "results", folder, study="old", images=10, fractions=(80,), strategies=("block 9",))
+    page.goto(f"{address}studies")
+    choose(page)
     page.get_by_label("New name").fill("older")
     page.get_by_label("New name").press("Enter")
     quiet(page)
@@ -130,3 +137,38 @@ def test_the_list_opens_renames_exports_and_deletes(page: sync_api.Page, address
     quiet(page)
     expect(said).to_be_visible()
     assert "older" in store.studies()
+
+    page.goto(f"{address}studies")
+    choose(page)
+    page.get_by_role("button", name="Export as one file").click()
+    made = page.get_by_role("button", name="older.zip (")
+    with page.expect_download() as coming:
+        made.click()
+    coming.value.save_as(tmp_path / "older.zip")
+    page.get_by_text("with the decoded images").click()
+    expect(made).to_have_count(0)  # it holds no images
+    quiet(page)
+    (folder / "data").rename(folder / "aside")
+    page.get_by_role("button", name="Export as one file").click()
+    page.get_by_text("run the study again, or leave them out").wait_for()
+    (folder / "aside").rename(folder / "data")
+    attempts = store.attempts("older")
+
+    button(page, "Open").click()
+    page.get_by_text("highest mean test Dice").wait_for()
+    assert "study=older" in page.url
+
+    page.goto(f"{address}studies")
+    choose(page)
+    page.get_by_role("button", name="Delete …").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.get_by_text("'older' is deleted.").wait_for()
+    assert "older" not in store.studies()
+
+    quiet(page)
+    page.get_by_text("Import a study from a file").click()
+    page.get_by_test_id("stExpander").locator("input[type='file']").set_input_files(tmp_path / "older.zip")
+    expect(button(page, "Import")).to_be_enabled()
+    button(page, "Import").click()
+    page.get_by_text("'older' is here").wait_for()
+    assert store.attempts("older").equals(attempts)
