@@ -119,9 +119,7 @@ def choose(page: sync_api.Page) -> None:
     quiet(page)
 
 
-def test_the_list_opens_renames_exports_deletes_and_imports(
-    page: sync_api.Page, address: str, folder: Path, tmp_path: Path
-) -> None:
+def test_the_list_renames_and_exports(page: sync_api.Page, address: str, folder: Path, tmp_path: Path) -> None:
     store = Store.at(folder / "results")
     made_store(folder / "results", folder, study="old", images=10, fractions=(80,), strategies=("block 9",))
     page.goto(f"{address}studies")
@@ -145,6 +143,7 @@ def test_the_list_opens_renames_exports_deletes_and_imports(
     with page.expect_download() as coming:
         made.click()
     coming.value.save_as(tmp_path / "older.zip")
+    assert (tmp_path / "older.zip").stat().st_size > 0
     page.get_by_text("with the decoded images").click()
     expect(made).to_have_count(0)  # it holds no images
     quiet(page)
@@ -152,23 +151,3 @@ def test_the_list_opens_renames_exports_deletes_and_imports(
     page.get_by_role("button", name="Export as one file").click()
     page.get_by_text("run the study again, or leave them out").wait_for()
     (folder / "aside").rename(folder / "data")
-    attempts = store.attempts("older")
-
-    button(page, "Open").click()
-    page.get_by_text("highest mean test Dice").wait_for()
-    assert "study=older" in page.url
-
-    page.goto(f"{address}studies")
-    choose(page)
-    page.get_by_role("button", name="Delete …").click()
-    page.get_by_role("button", name="Delete it").click()
-    page.get_by_text("'older' is deleted.").wait_for()
-    assert "older" not in store.studies()
-
-    quiet(page)
-    page.get_by_text("Import a study from a file").click()
-    page.get_by_test_id("stExpander").locator("input[type='file']").set_input_files(tmp_path / "older.zip")
-    expect(button(page, "Import")).to_be_enabled()
-    button(page, "Import").click()
-    page.get_by_text("'older' is here").wait_for()
-    assert store.attempts("older").equals(attempts)
