@@ -142,6 +142,7 @@ def _is(process: psutil.Process, victim: str, parent: int) -> bool:
         "worker": "ImplicitFunc" in words,
         "raylet": process.name() == "raylet",
         "gcs": process.name() == "gcs_server",
+        "starter": "search/starter.py" in words,
         "inference": process.ppid() == parent and "dashboard.inference.process" in words,
     }[victim]
 

@@ -3,11 +3,12 @@
     python -m benchmarks.kills [--moments 50] [--seed 0] [--only driver,worker] [--minutes 9] [--folder kills]
 
 A small study is run as a process of its own. At each moment one process is killed: the driver, a trial's worker, Ray's
-raylet or GCS, or, beside the run, the dashboard or its inference process. Half of the moments are drawn over the time
-until a run's first trial, half over its trials. Where the run is over, `whichlayers run` is started again at once, and
-the next moment hits that run, until the study is done. Then what is stored is held against a run that nobody
-disturbed, bit by bit, and the next study begins. FOLDER keeps a line of JSON per moment and study (log.jsonl) and is
-gone on with: with --minutes no moment begins after that time. The tables are of all moments in the folder.
+raylet or GCS or what started them, or, beside the run, the dashboard or its inference process. Half of the moments are
+drawn over the time until a run's first trial, half over its trials. Where the run is over, `whichlayers run` is started
+again at once, and the next moment hits that run, until the study is done. Then what is stored is held against a run
+that nobody disturbed, bit by bit, and the next study begins. FOLDER keeps a line of JSON per moment and study
+(log.jsonl) and is gone on with: with --minutes no moment begins after that time. The tables are of all moments in the
+folder.
 """
 
 import argparse
@@ -30,8 +31,8 @@ from benchmarks.commands import Command, Dashboard, Place
 from engine.store import Store, closed_ids
 from engine.trial import CLOSED
 
-VICTIMS = ("driver", "worker", "raylet", "gcs", "inference", "dashboard")
-OF_RUN = ("driver", "worker", "raylet", "gcs")
+OF_RUN = ("driver", "worker", "raylet", "gcs", "starter")
+VICTIMS = (*OF_RUN, "inference", "dashboard")
 STUDY = """
 name: undisturbed
 model: {width: 2, image_size: 32}

@@ -40,7 +40,7 @@ def waiting(seconds: float) -> Callable[[Mapping[str, Any]], None]:
 
 def ours(trials: int, seconds: float, folder: Path, begun: float) -> dict[str, float]:
     """A study of so many trials (a multiple of 5), run by `engine.search.running.run`."""
-    from engine.search import running
+    from engine.search.early import early_ray
     from engine.store import Store
     from engine.study_settings import DataSettings, ModelSettings, ResourceSettings, Study
 
@@ -55,6 +55,7 @@ def ours(trials: int, seconds: float, folder: Path, begun: float) -> dict[str, f
         resources=ResourceSettings(at_once=AT_ONCE, gpu=0.0),
     )
     at: dict[str, float] = {}
+    store = Store.at(folder / "results")
 
     def listen(progress: Mapping[str, Any]) -> None:
         now = time.time() - begun
@@ -65,7 +66,10 @@ def ours(trials: int, seconds: float, folder: Path, begun: float) -> dict[str, f
         if progress["closed"] == trials and "last" not in at:
             at.update(last=now, processor_last=processor_seconds())
 
-    running.run(study, Store.at(folder / "results"), folder / "cache", listen, waiting(seconds))
+    with early_ray(study, store, None):  # as the command line does it, before the heavy imports
+        from engine.search import running
+
+        running.run(study, store, folder / "cache", listen, waiting(seconds))
     return at
 
 
