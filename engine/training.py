@@ -247,6 +247,7 @@ def _fit(
                 validation_dice=score.dice,
                 validation_accuracy=score.accuracy,
                 test_accuracy=score.test_accuracy,
+                test_loss=score.test_loss,
                 seconds=time.perf_counter() - clock,
             )
             epochs.append(epoch)

@@ -130,6 +130,8 @@ class Epoch:
     """Of a classification."""
     test_accuracy: float | None = None
     """Where iterations are fixed: drawn as the paper drew it, and never used to choose."""
+    test_loss: float | None = None
+    """Cross entropy, mean over test images, beside it (Cheng and Malhi 2017, fig. 2)."""
 
 
 @dataclass(frozen=True, kw_only=True)

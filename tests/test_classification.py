@@ -200,6 +200,9 @@ def test_fixed_iterations_run_to_the_end_without_validation(start: dict[str, tor
     assert attempt.cut_at is None
     assert all(epoch.validation_loss is None for epoch in attempt.epochs)
     assert all(epoch.test_accuracy is not None for epoch in attempt.epochs)
+    classes = stripes().classes
+    of_truth = [image.probabilities[classes.index(str(image.label))] for image in attempt.test_images]
+    assert attempt.epochs[-1].test_loss == pytest.approx(-np.log(of_truth).mean(), rel=1e-4)
     assert attempt.validation_images == 0
 
 

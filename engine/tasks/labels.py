@@ -88,13 +88,15 @@ class Classification:
         """Loss and accuracy of the validation images; of the test images too where iterations are fixed."""
         found: dict[str, Any] = {}
         if self._split.validation:
-            logits = self._seen(self._split.validation)[0]
-            truth = self._truth[list(self._split.validation)]
-            found["loss"] = functional.cross_entropy(logits, truth).item()
-            found["accuracy"] = _right(logits, truth).mean().item()
+            found["loss"], found["accuracy"] = self._scores(self._split.validation)
         if self._trial.iterations:
-            found["test_accuracy"] = self._accuracy(self._split.test)
+            found["test_loss"], found["test_accuracy"] = self._scores(self._split.test)
         return Score(**found)
+
+    def _scores(self, places: Sequence[int]) -> tuple[float, float]:
+        """Mean cross entropy and accuracy."""
+        logits, truth = self._seen(places)[0], self._truth[list(places)]
+        return functional.cross_entropy(logits, truth).item(), _right(logits, truth).mean().item()
 
     def test(self) -> dict[str, Any]:
         """Accuracy, and the probability of every class for every test image."""
@@ -128,7 +130,7 @@ class Classification:
             "accuracy": float(right.mean()),
             "top2": float(top2.mean()),
             "balanced_accuracy": float(np.mean(by_class)),
-            "training_accuracy": self._accuracy(self._split.training) if self._trial.units else None,
+            "training_accuracy": self._scores(self._split.training)[1] if self._trial.units else None,
             "seconds_per_image": seconds,
             "collapsed": len(by_class) > 1 and len(set(said)) == 1,
             "test_images": tuple(tested),
@@ -159,9 +161,6 @@ class Classification:
     def _together(self) -> int:
         side = self._trial.crop or self._images.shape[-1]
         return max(1, TOGETHER_PIXELS // (side * side))
-
-    def _accuracy(self, places: Sequence[int]) -> float:
-        return _right(self._seen(places)[0], self._truth[list(places)]).mean().item()
 
     def _autocast(self) -> torch.autocast:
         trial = self._trial

@@ -20,6 +20,8 @@ class Score:
     """Of a classification."""
     test_accuracy: float | None = None
     """Where a training of fixed iterations draws its test curve, which chooses nothing."""
+    test_loss: float | None = None
+    """Beside it."""
 
 
 @runtime_checkable
