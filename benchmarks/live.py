@@ -39,6 +39,7 @@ fractions: [80, 60, 40, 20]
 """
 ROUNDS = 3
 """Of all ways in turn, so that none has a moment of its own."""
+BROWSER_SECONDS = 20
 
 
 def frame(side: int, seed: int) -> np.ndarray:
@@ -187,6 +188,25 @@ def by_api(address: str, trial: str, files: list[bytes]) -> list[float]:
     return taken
 
 
+def in_browser(address: str) -> None:
+    """What the page itself says of its camera's frames: 640 x 480 of Chromium's made-up camera, two under way."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.conftest import OPTIONS, chromium
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=OPTIONS)
+        page = browser.new_page(permissions=["camera"])
+        page.goto(f"{address}/")
+        page.get_by_role("tab", name="Camera or screen").click()
+        page.locator('[data-camera="camera"]').click()
+        figures = page.locator("#camera-figures dl")
+        figures.wait_for(timeout=60_000)
+        page.wait_for_timeout(1000 * BROWSER_SECONDS)
+        print(f"{'camera in a browser':>32}  {' '.join(figures.inner_text().split())}", flush=True)
+        browser.close()
+
+
 def over_http(root: Path, trial: str, files: list[bytes], *, training: bool) -> None:
     """Each way, idle, with four users, and with four users while a study trains."""
     from tests.live_server import served
@@ -196,6 +216,7 @@ def over_http(root: Path, trial: str, files: list[bytes], *, training: bool) -> 
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as cache, served(root, Path(cache)) as server:
         by_websocket(server.address, trial, files[:3])
+        in_browser(server.address)
         for what, users, beside in (("idle", 1, False), ("four users", 4, False), ("four users, training", 4, True)):
             if beside and not training:
                 continue
