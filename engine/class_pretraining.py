@@ -27,15 +27,13 @@ from engine.hardware import this_machine
 from engine.memory import keep_memory
 from engine.models import build
 from engine.models.classifier_weights import library_weights, load_classifier_weights
-from engine.models.weights_file import file_sha256
+from engine.models.weights_file import describe_file, existing, file_sha256
 from engine.optimiser import Group, Optimiser
 from engine.pretraining import (
     SIMULATED_SEEDS,
     StartWeights,
-    describe_file,
     digest,
     draw_held_out,
-    existing,
     find_kept,
     keep_weights,
     learning_rate,

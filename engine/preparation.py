@@ -18,10 +18,10 @@ from engine.datasets import Dataset, open_dataset
 from engine.errors import DataError, StoreError, StrategyError
 from engine.hardware import Machine, Share, share, this_machine
 from engine.models import build, check_network, network_code, unit_names, unit_parameters
+from engine.models.weights_file import existing
 from engine.pretraining import (
     StartWeights,
     encoder_weights,
-    existing,
     held_out_images,
     load_weights_file,
     start_images,

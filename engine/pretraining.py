@@ -33,7 +33,7 @@ from engine.hardware import this_machine
 from engine.memory import keep_memory
 from engine.metrics import mean_of_structures, structure_dice
 from engine.models import build, load_encoder_weights, network_code
-from engine.models.weights_file import file_sha256
+from engine.models.weights_file import describe_file, existing, file_sha256
 from engine.natural_images import NATURAL_IMAGES_REVISION, natural_images
 from engine.optimiser import Group, Optimiser
 from engine.strategies import Network, hash_of_tensors
@@ -55,8 +55,6 @@ OWN_TASK_LEARNED = 0.8
 
 Weights of 0.81 to 0.89 helped on real images, those of 0.57 did not (docs/pretraining.md).
 """
-SHOWN_DIGITS = 12
-"""Hexadecimal digits of a file's checksum in a line for people; the recipe holds all 64."""
 
 Progress = Callable[[float, str], None]
 """Hears the part done, 0 to 1, and a line for people."""
@@ -185,11 +183,6 @@ def start_weights(
     keep_weights(result, tensors)
     progress(1.0, f"start weights: {description}")
     return replace(result, name=name)
-
-
-def describe_file(file: Path) -> str:
-    """What pages say of weights of a file: its present name, and the first digits of what its publisher may print."""
-    return f"weights of the file {file.name} (SHA-256 {file_sha256(file)[:SHOWN_DIGITS]})"
 
 
 def encoder_weights(settings: EncoderSettings, cache: Path) -> StartWeights:
@@ -341,14 +334,6 @@ def load_weights_file(path: Path, study: Study) -> tuple[dict[str, Tensor], int]
     if problems:
         raise WeightsError(sorted(problems))
     return {name: tensors[name].to(state[name].dtype) for name in expected}, structures
-
-
-def existing(text: str | None, kind: str) -> Path:
-    """The file or folder (`kind`) that start weights name. Raises WeightsError where there is none."""
-    path = Path(text or "").expanduser()
-    if not text or not (path.is_file() if kind == "file" else path.is_dir()):
-        raise WeightsError(f"start_weights.{kind}: '{text or ''}' is no {kind}; give the path of an existing {kind}")
-    return path
 
 
 def find_kept(path: Path) -> StartWeights | None:

@@ -13,6 +13,8 @@ from engine.errors import WeightsError
 
 SHOWN_PROBLEMS = 8
 """A file of another network has hundreds of misfits, and the first ones say it all."""
+SHOWN_DIGITS = 12
+"""Hexadecimal digits of a file's checksum in a line for people; the recipe holds all 64."""
 
 
 def read_tensors(path: Path | str, *, setting: str, of: str) -> dict[str, Tensor]:
@@ -88,3 +90,16 @@ def misfits(
 
 def _shape(tensor: Tensor | None, absent: str = "") -> str:
     return absent if tensor is None else " x ".join(map(str, tensor.shape)) or "one number"
+
+
+def describe_file(file: Path) -> str:
+    """What pages say of weights of a file: its present name, and the first digits of what its publisher may print."""
+    return f"weights of the file {file.name} (SHA-256 {file_sha256(file)[:SHOWN_DIGITS]})"
+
+
+def existing(text: str | None, kind: str) -> Path:
+    """The file or folder (`kind`) that start weights name. Raises WeightsError where there is none."""
+    path = Path(text or "").expanduser()
+    if not text or not (path.is_file() if kind == "file" else path.is_dir()):
+        raise WeightsError(f"start_weights.{kind}: '{text or ''}' is no {kind}; give the path of an existing {kind}")
+    return path
