@@ -78,6 +78,8 @@ def serving(store: Path, cache: Path) -> Iterator[tuple[str, psutil.Process]]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from dashboard.figures.calibration import calibration, calibration_table, confidence_bins
 from dashboard.figures.cells import CHOSEN, cell_table, fold_table, strategy_order, trial_table
-from dashboard.figures.curve_sheet import curve_sheet, curve_sheet_table, key, scored, shows
+from dashboard.figures.curve_sheet import curve_sheet, curve_sheet_table, key, loss_range, scored, shows
 from dashboard.figures.layers import layers, layers_table, series
 from dashboard.figures.measures import ACCURACY, DICE, in_words_of, main_of, measures_of, task_of
 from dashboard.figures.table2 import table2_table
@@ -168,7 +168,7 @@ def test_curves_are_of_validation_accuracy_and_the_test_curve_stands_apart() -> 
 
 def test_curves_without_validation_are_of_the_test_images_alone_and_say_so() -> None:
     planned, attempts = tried(fractions=(75,), strategies=("whole network",), folds=(0,), as_pretrained=False)
-    nothing = {"validation_accuracy": None, "validation_loss": None, "test_accuracy": 0.5}
+    nothing = {"validation_accuracy": None, "validation_loss": None, "test_accuracy": 0.5, "test_loss": 0.9}
     epochs = pd.DataFrame(
         [{"id": one.trial.id, "number": 1, **vars(epoch), **nothing} for one in attempts for epoch in one.epochs]
     )
@@ -179,8 +179,10 @@ def test_curves_without_validation_are_of_the_test_images_alone_and_say_so() -> 
     assert titles == ["<b>75 %</b><br>cross entropy", "<b>75 %</b><br>test accuracy"]
     assert {trace.name for trace in figure.data if trace.mode == "lines"} == {
         "fold 0, training loss",
+        "fold 0, test loss",
         "fold 0, test accuracy",
     }
+    assert loss_range(table)[2] == 0  # what nothing validates lies above no axis
     assert shows("accuracy", "test")[2] == "test accuracy"
     told = key([0], "test")
     assert "dotted gray" in told

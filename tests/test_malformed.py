@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.malformed import bombs, malformed, outcomes, whole_files
+from benchmarks.malformed_served import sent
 
 
 def test_malformed_files_are_one_line_or_an_image_and_memory_is_bounded(
@@ -17,6 +18,15 @@ def test_malformed_files_are_one_line_or_an_image_and_memory_is_bounded(
     assert {one.result for one in found} == {"error", "image"}
     # Python with numpy and the decoders has about 120 MiB; the largest frame here has 2.
     assert max(one.peak_mib for one in found) < 400
+
+
+@pytest.mark.slow
+def test_a_server_answers_malformed_files_in_one_line_and_its_processes_live_on() -> None:
+    found = sent(50, seed=20)
+    assert [one for one in found.results if one[1] not in ("error", "image")] == []
+    assert {result for _, result in found.results} == {"error", "image"}
+    assert len(found.readers) == 1
+    assert found.peak_mib < 2500  # torch alone has 700 in the one, pages and Gradio 400 in the other
 
 
 def test_the_same_seed_makes_the_same_files() -> None:

@@ -16,6 +16,7 @@ from dashboard.inference.worker import InferenceWorker
 from dashboard.live.answers import Choice, LiveAnswers
 from dashboard.live.likeness import UNKNOWN
 from dashboard.live.neighbours import preparing, words
+from dashboard.live.outputs import warning
 from dashboard.trained_trials import TrainedStudies
 from engine.datasets import Dataset, make_dataset
 from engine.datasets.simulated import simulated_dataset
@@ -29,6 +30,7 @@ from engine.store import Store
 from engine.trial_images import trial_images
 from tests.made import trial
 from tests.made_classification import keep
+from tests.made_files import dicom
 from tests.trained_classes import STUDY as CLASS_STUDY
 from tests.trained_classes import make_trained_classes
 from tests.trained_store import attempt, png
@@ -236,6 +238,28 @@ def test_the_process_answers_slice_by_slice_and_the_page_warns(
     assert "no proof that the network is right" in calm
     assert f"warn of {reference.warned} of the {len(reference.distances)}" in calm
     assert f"false warnings of {100 * reference.left_out:.2g} %" in calm
+
+
+def test_the_page_warns_of_a_file_by_itself_and_says_nothing_of_others(
+    simulated: tuple[Store, TrainedNetwork, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, network, cache = simulated
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    choice = Choice(study=STUDY, trial=network.model.trial_id)
+    with InferenceWorker(str(store.files.root), cache=cache, threads=1) as worker:
+        live = LiveAnswers(TrainedStudies(store), worker)
+
+        def said(content: bytes) -> list[str]:
+            (tmp_path / "frame").write_bytes(content)
+            return list(warning(live, choice, {"path": str(tmp_path / "frame")}, None))
+
+        like, other = (np.array(simulated_dataset(1, SIDE, *which).images[0]) for which in ((0, "A"), (7, "B")))
+        assert set(said(png(like))) == {""}
+        assert "unlike anything that this network was trained on" in said(dicom([other] * 3))[-1]
+        assert said(b"no image") == [""]
+        assert list(warning(live, choice, None, None)) == [""]
+        monkeypatch.setattr("dashboard.live.answers.LARGEST_COMPARED", 10)
+        assert said(png(other)) == [""]
 
 
 def test_programs_are_told_at_once_and_of_likeness_when_it_is_known(

@@ -1,6 +1,7 @@
 """The whole server behind a real nginx at a path prefix, as it is left on: all of it works, nothing else is served."""
 
 import asyncio
+import hashlib
 import http.client
 import io
 import json
@@ -199,14 +200,16 @@ def test_the_inference_process_is_looked_after_by_the_readiness(behind: Behind, 
 def test_no_file_but_a_frame_of_ones_own_is_handed_out(behind: Behind, web: httpx.Client, way: str) -> None:
     """Also without nginx, which puts some paths right before they come here."""
     own = upload(web, b"own frame")["path"]
-    folder = Path(own).parent.parent
+    folder, theirs = Path(own).parent.parent, Path(upload(web, b"their frame")["path"])
+    guessed = folder / hashlib.sha256(b"their frame").hexdigest() / theirs.name  # by who has the frame itself
+    assert guessed.parent.parent == theirs.parent.parent
     (Path(own).parent / "link").unlink(missing_ok=True)
     (Path(own).parent / "link").symlink_to(behind.folder / "secret")
     paths = [
         str(behind.folder / "secret"), "/etc/passwd", f"{own}/../../../../secret", f"{folder}/../../secret",
         str(folder), str(Path(own).parent), f"{Path(own).parent}/link", "../../secret", f"{folder}/x/../../../secret",
         str(behind.folder / "results" / STUDY / "study.yaml"), f"{own}\\0", "file:///etc/passwd", "//etc/passwd",
-        "/proc/self/environ",
+        "/proc/self/environ", str(guessed),
         "C:\\\\secret", "~root/.bashrc", str(Path(httpx.__file__)),
     ]  # fmt: skip
     for path in paths:

@@ -12,8 +12,8 @@ from dashboard.figures.palette import FAINT, FOLDS, GRID, INK, empty, layout
 from dashboard.figures.rows import parts
 
 LOSS, SCORE = "loss", "validation"
-TEST = "test_accuracy"
-"""Drawn where iterations are fixed; it chooses nothing."""
+TESTS = {LOSS: "test_loss", SCORE: "test_accuracy"}
+"""Drawn where iterations are fixed; they choose nothing."""
 TESTED = "test"
 """What the scores are of where no image validates."""
 PANEL_HEIGHT = {LOSS: 150, SCORE: 120}
@@ -55,7 +55,8 @@ def endings(part: pd.DataFrame) -> str:
 
 def loss_range(table: pd.DataFrame) -> tuple[float, float, int]:
     """Lowest and highest loss of the shared axis, and how many epochs lie above it."""
-    losses = table[["training_loss", "validation_loss"]].to_numpy(dtype=np.float64)
+    drawn = [name for name in ("training_loss", "validation_loss", TESTS[LOSS]) if name in table]
+    losses = table[drawn].dropna(axis="columns", how="all").to_numpy(dtype=np.float64)
     finite = losses[np.isfinite(losses)]
     if not len(finite):
         return 0.0, 1.0, 0
@@ -69,9 +70,9 @@ def scored(epochs: pd.DataFrame) -> str:
     return TESTED if known[SCORE].isna().all() and has_test(epochs) else SCORE
 
 
-def has_test(epochs: pd.DataFrame) -> bool:
-    """Whether there is a curve of test images."""
-    return TEST in epochs and bool(epochs[TEST].notna().any())
+def has_test(epochs: pd.DataFrame, kind: str = SCORE) -> bool:
+    """Whether there is a curve of test images; older stores have none of their loss."""
+    return TESTS[kind] in epochs and bool(epochs[TESTS[kind]].notna().any())
 
 
 def shows(measure: str = "Dice", score: str = SCORE) -> list[str]:
@@ -102,7 +103,7 @@ def curve_sheet(
     traces: list[dict[str, Any]] = []
     notes = [_title(name, axes[f"xaxis{_number(place)}"], dark=dark) for place, name in enumerate(strategies)]
     several = table["seed"].nunique() > 1
-    columns = ["training_loss", "validation_loss", SCORE, *([TEST] if TEST in table else [])]
+    columns = ["training_loss", "validation_loss", SCORE, *(name for name in TESTS.values() if name in table)]
     for (fraction, strategy), part in parts(table, ["fraction", "strategy"]):
         lines = {int(fold): one_line(own, columns) for fold, own in parts(part, "fold")}
         for kind in kinds:
@@ -127,8 +128,8 @@ def _panel(
     """The curves of one cell, and a mark on the epochs whose weights were kept."""
     curves = {"training_loss": "3px,3px", "validation_loss": "solid"} if kind == LOSS else {SCORE: "solid"}
     curves = {column: dash for column, dash in curves.items() if part[column].notna().any()}
-    if kind == SCORE and has_test(part):
-        curves[TEST] = "1px,3px"
+    if has_test(part, kind):
+        curves[TESTS[kind]] = "1px,3px"
     traces: list[dict[str, Any]] = []
     for fold, line in lines.items():
         colour = FOLDS[fold % len(FOLDS)]

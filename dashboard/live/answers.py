@@ -27,6 +27,8 @@ from engine.images import Kept
 from engine.overlays import OVERLAYS, Overlay
 
 LONGEST_NAME = 120
+LARGEST_COMPARED = 64 * 2**20
+"""Of a file that is compared with the training images: it goes to the process that answers in one piece."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +119,19 @@ class LiveAnswers:
         return labels
 
     def neighbours(
-        self, choice: Choice, uploaded: Any, *, scanner: str | None = None
+        self, choice: Choice, uploaded: Any, *, scanner: str | None = None, pictures: bool = True
     ) -> Iterator[NeighboursAnswer | Preparing]:
-        """How far the look at a trial's training images is, and at last the frame among them."""
+        """How far the look at a trial's training images is, and at last the (middle) frame of a file among them.
+
+        Without `pictures` those of the nearest ones are left out.
+        """
         study, trial = self._key(choice)
-        content = uploaded_path(uploaded).read_bytes()
-        request = NeighboursRequest(study=study, trial_id=trial, frame=content, scanner=scanner or "")
+        file = uploaded_path(uploaded)
+        if file.stat().st_size > LARGEST_COMPARED:
+            raise DataError(f"files of more than {LARGEST_COMPARED // 2**20} MB are not compared; send a frame of it")
+        request = NeighboursRequest(
+            study=study, trial_id=trial, frame=file.read_bytes(), scanner=scanner or "", pictures=pictures
+        )
         while isinstance(found := self._worker.neighbours(request), Preparing):
             yield found
         yield found

@@ -32,6 +32,11 @@ def words(answer: NeighboursAnswer) -> str:
     )
 
 
+def warning(answer: NeighboursAnswer) -> str:
+    """What stands beside an answer by itself: the warning, or nothing."""
+    return _likeness(answer) if answer.unlike else ""
+
+
 def _likeness(answer: NeighboursAnswer) -> str:
     whom = "training images from the others" if answer.from_training else "validation images"
     by_network, by_look = answer.distance > answer.threshold, answer.look > answer.look_threshold

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
@@ -80,6 +81,17 @@ def neighbour_words(live: LiveAnswers, choice: Choice, uploaded: Any, scanner: s
                 yield neighbours.preparing(found)
     except WhichLayersError as error:
         yield words.problem(error)
+
+
+def warning(live: LiveAnswers, choice: Choice, uploaded: Any, scanner: str | None) -> Iterator[str]:
+    """The warning where the (middle) frame of a file is unlike the training images; "" until that is known."""
+    yield ""
+    if not uploaded:
+        return
+    with suppress(WhichLayersError):  # what is wrong with the file is said where it is answered
+        for found in live.neighbours(choice, uploaded, scanner=scanner, pictures=False):
+            if not isinstance(found, Preparing):
+                yield neighbours.warning(found)
 
 
 def _state_outputs(state: ClipState, kind: Any, hidden: list[Any], button: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from dashboard.live import programs, words
 from dashboard.live.answers import Choice, LiveAnswers, kind_of
 from dashboard.live.camera import CAMERA, START
 from dashboard.live.look import KEEP_IN_ADDRESS
-from dashboard.live.outputs import file_outputs, frame_outputs, neighbour_words
+from dashboard.live.outputs import file_outputs, frame_outputs, neighbour_words, warning
 from dashboard.live.player import FOLLOW
 from engine.errors import WhichLayersError
 
@@ -64,9 +64,8 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
                             "Mask (PNG)", interactive=False, size="sm", scale=0, min_width=140, elem_id="mask"
                         )
                     figures2 = gr.HTML(elem_id="figures2")
-                    near = gr.Checkbox(
-                        label="Nearest training images, and a warning where the frame is unlike them", elem_id="near"
-                    )
+                    unlike = gr.HTML(elem_id="unlike")
+                    near = gr.Checkbox(label="Nearest training images, and how near they are", elem_id="near")
                     among = gr.HTML(elem_id="among")
                 with gr.Tab("Clip or DICOM"):
                     with gr.Row():
@@ -80,6 +79,7 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
                                 buttons=["download", "fullscreen"], elem_id="drawn",
                             )  # fmt: skip
                             clip = gr.Video(label="Clip", visible=False, height=430, buttons=[], elem_id="clip")
+                    file_unlike = gr.HTML(elem_id="file-unlike")
                     file_figures = gr.HTML(elem_id="file-figures")
                     plot = gr.Plot(show_label=False, visible=False, elem_id="timeline")
                     scrub = gr.HTML(visible=False, elem_id="scrub")
@@ -154,6 +154,12 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
             choice = Choice(study=chosen, trial=chosen_trial)
             yield from neighbour_words(live, choice, uploaded if wanted else None, chosen_scanner)
 
+        def warn(
+            told: bool, chosen: str | None, chosen_trial: str | None, uploaded: Any, chosen_scanner: str | None
+        ) -> Iterator[str]:
+            choice = Choice(study=chosen, trial=chosen_trial)
+            yield from warning(live, choice, None if told else uploaded, chosen_scanner)
+
         # Values come as the page sent them (`preprocess` off): choices change while studies run, and our own
         # reader says what is wrong with a file.
         quiet: dict[str, Any] = {
@@ -195,6 +201,14 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
         gr.on(
             [near.input, frame.change, trial.change, scanner.input], place, [near, study, trial, frame, scanner],
             among, show_progress_on=[among], **asked,
+        )  # fmt: skip
+        gr.on(
+            [near.input, frame.change, trial.change, scanner.input], warn, [near, study, trial, frame, scanner],
+            unlike, **{**asked, "show_progress": "hidden"},
+        )  # fmt: skip
+        gr.on(
+            [file.change, trial.change, scanner.input], partial(warn, False), [study, trial, file, scanner],
+            file_unlike, **{**asked, "show_progress": "hidden"},
         )  # fmt: skip
         working_on = gr.on(
             [file.change, *changed], look, [study, trial, file, *looked],

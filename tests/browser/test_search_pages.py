@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright import sync_api
 
+from engine import studies
 from engine.store import Store
 from tests.made_store import made_store
 from tests.served import served
@@ -117,6 +118,36 @@ def choose(page: sync_api.Page) -> None:
     page.get_by_test_id("stDataFrame").locator(".dvn-scroller").first.click(position={"x": 18, "y": 52})
     page.get_by_label("New name").wait_for()
     quiet(page)
+
+
+def test_the_list_opens_deletes_and_brings_back(
+    page: sync_api.Page, address: str, folder: Path, tmp_path: Path
+) -> None:
+    made_store(folder / "results", folder, study="kept", images=10, fractions=(80,), strategies=("block 9",))
+    store = Store.at(folder / "results")
+    studies.pack(store, "kept", tmp_path / "kept.zip", cache=None)
+    page.goto(f"{address}studies")
+    choose(page)
+    button(page, "Open").click()
+    page.get_by_role("heading", name="Which layers should be fine-tuned for ultrasound?").wait_for()
+    assert "study=kept" in page.url
+
+    page.goto(f"{address}studies")
+    choose(page)
+    button(page, "Delete …").click()
+    page.get_by_text("goes for good, with:").wait_for()
+    assert "kept" in store.studies()
+    button(page, "Delete it").click()
+    page.get_by_text("'kept' is deleted.").wait_for()
+    assert "kept" not in store.studies()
+
+    page.get_by_text("Import a study from a file").click()
+    page.locator("[data-testid='stFileUploaderDropzoneInput']").set_input_files(tmp_path / "kept.zip")
+    expect(button(page, "Import")).to_be_enabled()
+    quiet(page)
+    button(page, "Import").click()
+    page.get_by_text("'kept' is here:").wait_for()
+    assert len(store.attempts("kept")) == len(store.plan("kept"))
 
 
 def test_the_list_renames_and_exports(page: sync_api.Page, address: str, folder: Path, tmp_path: Path) -> None:
