@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import os
 import socket
@@ -72,6 +73,7 @@ SILENT = {
 """Environment of the server, and of the runs that its pages start: nothing is told to anybody."""
 
 
+COLLECT_SECONDS = 30.0
 SWEEP_SECONDS = 600.0
 GRACE_SECONDS = 2
 """How long connections may take to close once the server is told to stop."""
@@ -104,10 +106,11 @@ def create(
     @asynccontextmanager
     async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
         # A mounted program's own lifespan is not run by the one that mounts it.
-        sweeping = asyncio.create_task(_sweep_now_and_then())
+        looking_after = [asyncio.create_task(work()) for work in (_sweep_now_and_then, _collect_now_and_then)]
         async with inference.router.lifespan_context(inference):
             yield {}
-        sweeping.cancel()
+        for task in looking_after:
+            task.cancel()
 
     routes: list[BaseRoute] = [
         *watching.routes(prefix),
@@ -129,6 +132,13 @@ async def _sweep_now_and_then() -> None:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(kept_uploads.sweep_frames)
         await asyncio.sleep(SWEEP_SECONDS)
+
+
+async def _collect_now_and_then() -> None:
+    """Frees what pages have left in circles: in place of Streamlit's full collection after every run of a page."""
+    while True:
+        await asyncio.sleep(COLLECT_SECONDS)
+        await asyncio.to_thread(gc.collect)
 
 
 def _open(page: str, prefix: str) -> Callable[[Request], Awaitable[RedirectResponse]]:
