@@ -58,7 +58,7 @@ OPTIONS = {
     "server.enableAgentApi": False,
     "server.headless": True,
     "runner.magicEnabled": False,
-    "runner.postScriptGC": False,  # a full collection after every page was 70 % of the time that pages take
+    "runner.postScriptGC": False,  # a full collection after every page took longer than the page; see below
     "logger.level": "warning",
     "server.maxUploadSize": limits.UPLOAD_BYTES // limits.MEGABYTE,
     **THEME,

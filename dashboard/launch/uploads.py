@@ -1,5 +1,6 @@
 """Images uploaded for a study: one zip, unpacked below the cache under the hash of its content."""
 
+import errno
 import hashlib
 import shutil
 import stat
@@ -36,6 +37,8 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
         except BaseException as error:
             shutil.rmtree(waiting, ignore_errors=True)
             if isinstance(error, OSError):
+                if error.errno == errno.ENOSPC:
+                    raise DataError(f"{name}: the server's disk is full; make room, or use a folder instead") from error
                 reason = error.strerror or type(error).__name__
                 raise DataError(
                     f"{name}: a file cannot be written ({reason}); shorten names, rename files named as folders"
