@@ -11,8 +11,9 @@ from engine.errors import StudyFileError
 FILE = "study file"
 """Key of the session under which the text lies; a widget of that name would be forgotten with the page."""
 FIELDS, TEXT = "fields drawn", "text drawn"
-"""Keys of the session: how often fields, and the text, were replaced by the other. It is part of their widgets' keys,
-so that what a browser still holds of an earlier one is never taken for a change."""
+"""Keys of the session: how often fields, and the text, were replaced by the other. It is part of their widgets' keys:
+what a browser still holds of an earlier one is no change. It does say it, as a part of the page that renews itself
+asks before the browser has drawn the later ones; what is called then looks first whether the widget is the current."""
 ENTRIES = {entry.key: entry for section in entries().values() for entry in section}
 
 
@@ -49,6 +50,27 @@ def state(key: Key) -> str:
     return f"form {st.session_state[FIELDS]} {'.'.join(key)}"
 
 
+def hold(widget: str, value: object) -> None:
+    """Lets a widget show `value`; one that does already is not told, lest it undo what is being typed into it."""
+    if widget not in st.session_state or st.session_state[widget] != value:
+        st.session_state[widget] = value
+
+
+def ask_text(label: str, *, height: int) -> None:
+    """The study file as a text that can be changed."""
+    widget = f"form text {st.session_state[TEXT]}"
+    hold(widget, text())
+    st.text_area(
+        label, key=widget, height=height, on_change=_typed, args=(widget,),
+        help="Change it here, or by the form: both are the same study.",
+    )  # fmt: skip
+
+
+def _typed(widget: str) -> None:
+    if widget == f"form text {st.session_state[TEXT]}":
+        replace(st.session_state[widget])
+
+
 def ask(key: Key, *, label: str = "", width: int | None = None) -> None:
     """The widget of one key: a list where its words are few, else a line to type in."""
     entry, widget = ENTRIES[key], state(key)
@@ -56,13 +78,13 @@ def ask(key: Key, *, label: str = "", width: int | None = None) -> None:
     words = _words(entry)
     current = shown(entry, tree)
     if words:
-        st.session_state[widget] = current if current in words else None
+        hold(widget, current if current in words else None)
         st.selectbox(
             label or entry.label, words, key=widget, help=entry.field.doc, placeholder=_default(entry) or "choose …",
             on_change=_changed, args=(entry, widget), width=width or "stretch", index=None,
         )  # fmt: skip
         return
-    st.session_state[widget] = current
+    hold(widget, current)
     st.text_input(
         label or entry.label, key=widget, help=entry.field.doc, placeholder=_default(entry), on_change=_changed,
         args=(entry, widget), width=width or "stretch",
@@ -74,7 +96,7 @@ def ask_list(key: Key, label: str, options: Sequence[str], *, new: bool = True, 
     entry, widget = ENTRIES[key], state(key)
     found = value_at(read(text()), key)
     items = [] if found is None else [found] if isinstance(found, str | int | float) else list(found)
-    st.session_state[widget] = [_text(item) for item in items]
+    hold(widget, [_text(item) for item in items])
     every = list(dict.fromkeys([*options, *st.session_state[widget]]))
     st.multiselect(
         label, every, key=widget, help=entry.field.doc, accept_new_options=new, on_change=_listed,
@@ -86,12 +108,22 @@ def _text(item: object) -> str:
     return f"{item:g}" if isinstance(item, float) else str(item)
 
 
+def chosen(key: Key, widget: str) -> None:
+    """Writes what the widget of a key says into the file, if it is the current one."""
+    if widget == state(key):
+        put(key, st.session_state[widget])
+
+
 def _listed(entry: Entry, widget: str) -> None:
-    chosen = ", ".join(f'"{item}"' if "," in item else item for item in st.session_state[widget])
-    put(entry.key, typed(entry, chosen))
+    if widget != state(entry.key):
+        return
+    items = ", ".join(f'"{item}"' if "," in item else item for item in st.session_state[widget])
+    put(entry.key, typed(entry, items))
 
 
 def _changed(entry: Entry, widget: str) -> None:
+    if widget != state(entry.key):
+        return
     value = st.session_state[widget]
     if value is None:
         put(entry.key, None)

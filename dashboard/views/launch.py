@@ -120,12 +120,12 @@ def _others() -> None:
 def _model() -> None:
     names = list(UNITS)
     found = str(value_at(read(form.text()), ("model", "name")) or "")
-    widget = form.state(("model", "name"))
-    st.session_state[widget] = found or None
+    key = ("model", "name")
+    widget = form.state(key)
+    form.hold(widget, found or None)
     st.selectbox(
         "Network", dict.fromkeys([*names, *([found] if found else [])]), key=widget, index=None, width=140,
-        placeholder="unet", on_change=lambda: form.put(("model", "name"), st.session_state[widget]),
-        help=form.ENTRIES["model", "name"].field.doc,
+        placeholder="unet", on_change=form.chosen, args=(key, widget), help=form.ENTRIES[key].field.doc,
     )  # fmt: skip
 
 
@@ -158,13 +158,7 @@ def _file() -> None:
         st.session_state["form read"] = file.file_id
         form.replace(file.getvalue().decode("utf-8-sig", "replace"))
         st.rerun()
-    widget = f"form text {st.session_state[form.TEXT]}"
-    st.session_state[widget] = form.text()
-    st.text_area(
-        "Study file", key=widget, height=430,
-        on_change=lambda: form.replace(st.session_state[widget]),
-        help="Change it here, or by the form: both are the same study.",
-    )  # fmt: skip
+    form.ask_text("Study file", height=430)
     is_sound = launch_check.before(form.text())
     with st.container(horizontal=True):
         launching.button(is_sound)

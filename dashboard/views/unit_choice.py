@@ -1,5 +1,7 @@
 """Units chosen on a drawing of the network, by click or by key, as a strategy of the study file."""
 
+from functools import partial
+
 import streamlit as st
 
 from dashboard.figures.network import network, network_table
@@ -32,7 +34,7 @@ def draw(model: str) -> None:
         table = network_table([strategy], width=width, image_size=side, units=None if model == "unet" else UNITS[model])
         st.plotly_chart(
             network(table, dark=is_dark()), theme=None, config=config("units"), key=f"drawing of {widget}",
-            on_select=lambda: _clicked(model), selection_mode="points",
+            on_select=partial(_clicked, model, widget), selection_mode="points",
             alt="The network; a click on a unit lets it learn or freezes it, as its button above does",
         )  # fmt: skip
 
@@ -42,8 +44,9 @@ def _widget(model: str) -> str:
     return f"form units {model} {count}" if count else f"form units {model}"
 
 
-def _clicked(model: str) -> None:
-    widget = _widget(model)
+def _clicked(model: str, widget: str) -> None:
+    if widget != _widget(model):
+        return
     if points := st.session_state[f"drawing of {widget}"]["selection"]["points"]:
         chosen = {*st.session_state[widget]} ^ {points[0]["customdata"][0]}
         # Buttons and drawing are others from then on (as in `choice.put`), so that the same unit can be clicked again.

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,14 @@ BROKEN = "[...document.images].filter(image => image.complete && !image.naturalW
 """Addresses of the pictures of a page that could not be had."""
 
 sync_api.expect.set_options(timeout=60_000)  # a busy machine draws slowly; what never comes still fails
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What failed in a browser is run once more: beside another worker on two cores a page can take longer than any
+    limit worth having. The summary names each such test (RERUN), as one to look at."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def chromium() -> str:
@@ -88,18 +97,38 @@ def open_page(browser: sync_api.Browser) -> Iterator[Callable[..., sync_api.Page
     assert [line for _, wrong in opened for line in wrong] == []
 
 
-def click_at(place: sync_api.Locator, *, right: float = 0) -> None:
-    """Clicks the middle of what is drawn, `right` pixels beside it, with the mouse, once the page has come to rest.
-
-    For what a transparent layer lies over, as over the points of a chart.
-    """
+def at_rest(place: sync_api.Locator) -> sync_api.FloatRect:
+    """Where on the page `place` is, once it stays there; a chart that is drawn anew meanwhile is nowhere."""
     place.scroll_into_view_if_needed()
     before, box = None, place.bounding_box()
     while box is None or box != before:
         place.page.wait_for_timeout(300)
         before, box = box, place.bounding_box()
+    return box
+
+
+def click_at(place: sync_api.Locator, *, right: float = 0) -> None:
+    """Clicks the middle of what is drawn, `right` pixels beside it, with the mouse, once the page has come to rest.
+
+    For what a transparent layer lies over, as over the points of a chart.
+    """
+    box = at_rest(place)
     place.page.mouse.move(box["x"] + box["width"] / 2 + right, box["y"] + box["height"] / 2)
     place.page.mouse.click(box["x"] + box["width"] / 2 + right, box["y"] + box["height"] / 2)
+
+
+def again_until(seen: sync_api.Locator, act: Callable[[], object]) -> None:
+    """Does as a reader does who sees that nothing came of a click: waits, and clicks again, three times at most.
+
+    A click at the very moment when the browser draws a chart or a button anew goes to what is no longer there.
+    """
+    for _ in range(2):
+        act()
+        with suppress(sync_api.TimeoutError):
+            seen.wait_for(timeout=30_000)
+            return
+    act()
+    seen.wait_for()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright import sync_api
 
-from tests.browser.conftest import click_at
+from tests.browser.conftest import again_until, click_at
 from tests.made_classification import made_classification
 from tests.served import served
 
@@ -26,9 +26,8 @@ def test_a_click_on_a_region_opens_its_frames(page: sync_api.Page, address: str)
     page.get_by_text("Right for nobody").wait_for()
     point = page.locator(".st-key-agreement .point").first
     point.wait_for(state="attached")
-    click_at(point)
     everybody = "whole network, input layers and output layers"
-    page.get_by_text(f"Right for {everybody} · ").wait_for()
+    again_until(page.get_by_text(f"Right for {everybody} · "), lambda: click_at(point))
     page.locator(".st-key-agreement-images img").nth(5).wait_for()
     assert parse_qs(urlsplit(page.url).query)["region"] == [everybody]
     page.reload()

@@ -9,7 +9,7 @@ import pytest
 from playwright import sync_api
 
 from engine.trial import Epoch, Trial
-from tests.browser.conftest import click_at
+from tests.browser.conftest import again_until, click_at
 from tests.made_classification import CLASSES, made_classification
 from tests.made_store import made_progress, made_store
 from tests.served import served
@@ -107,8 +107,7 @@ def test_a_click_on_a_cell_of_the_confusion_opens_its_frames_and_the_link_keeps_
     sync_api.expect(squares).to_have_count(len(CLASSES) ** 2)
     page.get_by_text("Simulated: shows the method, not evidence.").wait_for()
     square = squares.nth(CLASSES.index("IVC") * len(CLASSES) + CLASSES.index("IVC"))
-    click_at(square)
-    page.get_by_text("frames of IVC rightly called so").wait_for()
+    again_until(page.get_by_text("frames of IVC rightly called so"), lambda: click_at(square))
     page.locator(".st-key-confusion-images img").first.wait_for()
     assert choices(page) == {"study": "views", "truth": "IVC", "said": "IVC"}
     page.reload()

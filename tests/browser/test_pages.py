@@ -11,7 +11,7 @@ from playwright import sync_api
 from engine.store import Lease, Store
 from engine.study_settings import DataSettings
 from engine.trial import Trial
-from tests.browser.conftest import click_at
+from tests.browser.conftest import again_until, click_at
 from tests.made_store import made_attempt, made_progress, made_store, made_trials, normals_folder
 from tests.served import served
 from tests.trained_store import STUDY, TrainedStore, make_trained_store
@@ -70,8 +70,7 @@ def test_a_click_on_a_cell_shows_its_folds_curves_and_images_and_the_link_keeps_
     sync_api.expect(squares(page)).to_have_count(2 * 7 + 2 * 7)  # ours, and the published rows beside them
     square = squares(page).nth(9)  # second row, third column
     square.dispatch_event("mousemove")
-    click_at(square, right=25)  # anywhere in the cell
-    page.get_by_text("Folds · expanding, 5 %").wait_for()
+    again_until(page.get_by_text("Folds · expanding, 5 %"), lambda: click_at(square, right=25))  # anywhere in the cell
     page.locator(".st-key-worst-images img").nth(3).wait_for()
     sync_api.expect(page.locator(".st-key-best-images img")).to_have_count(4)
     sync_api.expect(page.locator(".st-key-folds .point")).to_have_count(4)  # beside the whole network's

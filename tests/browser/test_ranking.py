@@ -1,13 +1,14 @@
 """Units ranked from the page before any search: start weights are made, gradients measured, the table appears."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright import sync_api
 
 from engine.architectures import UNET_UNITS
-from tests.browser.conftest import click_at
+from tests.browser.conftest import again_until, click_at
 from tests.browser.test_search_pages import button, quiet, write
 from tests.served import served
 
@@ -69,7 +70,7 @@ def test_a_click_on_a_unit_of_the_drawing_chooses_it_and_another_lets_it_go(page
     for unit, said in (("9", "block 9"), ("8", "blocks 8,9"), ("9", "block 8")):
         expect(units).to_have_count(len(UNET_UNITS))
         quiet(page)
-        click_at(units.nth(UNET_UNITS.index(unit)))
-        place.get_by_role("button", name=f"Add '{said}'").wait_for()
+        point = units.nth(UNET_UNITS.index(unit))
+        again_until(place.get_by_role("button", name=f"Add '{said}'"), partial(click_at, point))
     place.get_by_role("button", name="8", exact=True).click()  # as from the keyboard
     none.wait_for()
