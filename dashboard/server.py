@@ -25,6 +25,7 @@ from streamlit.web import bootstrap
 
 from dashboard import kept_uploads, limits, logs, reader_page, thumbnails, watching
 from dashboard.figures.palette import GROUND
+from dashboard.launch import uploads
 from dashboard.live import program as live_program
 from dashboard.observed import Observed
 from dashboard.origin import OwnPagesOnly
@@ -127,10 +128,11 @@ def create(
 
 
 async def _sweep_now_and_then() -> None:
-    """Looks after what the Live program keeps; also after what an earlier server that was killed has left."""
+    """Looks after what Live and Launch keep of uploads; also after what an earlier server that was killed has left."""
     while True:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(kept_uploads.sweep_frames)
+            await asyncio.to_thread(uploads.sweep, cache_root())
         await asyncio.sleep(SWEEP_SECONDS)
 
 

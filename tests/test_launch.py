@@ -1,6 +1,7 @@
 """What the launch page stands on: the file that a form changes, uploaded zips, and runs as processes of their own."""
 
 import io
+import os
 import stat
 import sys
 import zipfile
@@ -139,6 +140,29 @@ def test_an_uploaded_zip_is_unpacked_once_and_a_single_folder_is_the_data(tmp_pa
     assert sorted(path.name for path in plain.iterdir()) == ["images", "masks"]
 
 
+def test_images_that_no_study_was_launched_with_are_swept_away(tmp_path: Path) -> None:
+    used = uploads.unpacked(zipped({"set/a.png": b"1"}), "used.zip", tmp_path)
+    unused = uploads.unpacked(zipped({"set/a.png": b"2"}), "unused.zip", tmp_path)
+    fresh = uploads.unpacked(zipped({"set/a.png": b"3"}), "fresh.zip", tmp_path)
+    cut = tmp_path / uploads.FOLDER / "0123.part"
+    cut.mkdir()
+    uploads.keep(str(used), tmp_path)
+    uploads.keep(str(tmp_path), tmp_path)  # a folder of the user's own
+    uploads.keep(None, tmp_path)
+    for folder in (used.parent, unused.parent, cut):
+        os.utime(folder, (0, 0))
+    uploads.sweep(tmp_path)
+    assert (used / "a.png").read_bytes() == b"1"
+    assert (fresh / "a.png").read_bytes() == b"3"
+    marks = {used.parent.name, used.parent.name + uploads.LAUNCHED, fresh.parent.name}
+    assert {path.name for path in (tmp_path / uploads.FOLDER).iterdir()} == marks
+    os.utime(fresh.parent, (0, 0))
+    uploads.unpacked(zipped({"set/a.png": b"3"}), "again.zip", tmp_path)
+    uploads.sweep(tmp_path)
+    assert fresh.is_dir()
+    uploads.sweep(tmp_path / "none")
+
+
 @pytest.mark.parametrize(
     ("file", "problem"),
     [
@@ -169,7 +193,9 @@ def test_a_page_never_loads_a_network_of_the_users_own() -> None:
 
 
 def test_a_run_that_cannot_begin_says_why(tmp_path: Path) -> None:
-    launched = runs.launch("name: x\ndata: {folder: nowhere}\n", str(tmp_path / "results"), tmp_path, before={})
+    folder = uploads.unpacked(zipped({"nowhere/words.txt": b"1"}), "upload.zip", tmp_path)
+    launched = runs.launch(f"name: x\ndata: {{folder: {folder}}}\n", str(tmp_path / "results"), tmp_path, before={})
+    assert (folder.parent.parent / (folder.parent.name + uploads.LAUNCHED)).is_file()
     assert launched.is_known
     assert launched.process.wait(90) != 0
     assert "nowhere" in "\n".join(launched.problems())

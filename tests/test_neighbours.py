@@ -1,22 +1,29 @@
 """Frames among the training images: their nearest ones, another organ, another scanner, the page's words."""
 
 import csv
+import json
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket
 
 from dashboard.inference.messages import NeighboursAnswer, NeighboursRequest, Preparing
 from dashboard.inference.worker import InferenceWorker
 from dashboard.live.answers import Choice, LiveAnswers
-from dashboard.live.likeness import UNKNOWN
+from dashboard.live.likeness import UNKNOWN, Likeness
 from dashboard.live.neighbours import preparing, words
 from dashboard.live.outputs import warning
+from dashboard.live.stream import stream
 from dashboard.trained_trials import TrainedStudies
 from engine.datasets import Dataset, make_dataset
 from engine.datasets.simulated import simulated_dataset
@@ -279,3 +286,39 @@ def test_programs_are_told_at_once_and_of_likeness_when_it_is_known(
     assert said["unlike"] is True
     assert said["look"] > said["look_threshold"] == pytest.approx(reference.look_threshold)
     assert said.keys() == UNKNOWN.keys()
+
+
+def test_a_stream_says_within_a_second_whether_its_frames_are_unlike(
+    simulated: tuple[Store, TrainedNetwork, Path], reference: Reference
+) -> None:
+    store, network, cache = simulated
+    like, other = (png(np.array(simulated_dataset(1, SIDE, *which).images[0])) for which in ((0, "A"), (7, "B")))
+    with InferenceWorker(str(store.files.root), cache=cache, threads=1) as worker:
+        known = Likeness(worker)
+
+        async def frames(websocket: WebSocket) -> None:
+            await stream(websocket, worker, known)
+
+        page = TestClient(Starlette(routes=[WebSocketRoute("/stream", frames)]))
+        with page.websocket_connect("/stream") as socket:
+
+            def said(frame: bytes) -> dict[str, Any]:
+                socket.send_bytes(frame)
+                answer = socket.receive_bytes()
+                return dict(json.loads(answer[4 : 4 + int.from_bytes(answer[:4], "big")]))
+
+            def seen(frame: bytes, wanted: bool) -> dict[str, Any]:
+                until = time.monotonic() + 120
+                while (found := said(frame))["unlike"] is not wanted and time.monotonic() < until:
+                    time.sleep(0.05)
+                return found
+
+            socket.send_text(json.dumps({"study": STUDY, "trial": network.model.trial_id}))
+            assert said(like)["unlike"] is None
+            assert seen(like, False)["unlike"] is False
+            found = seen(other, True)
+            assert found["unlike"] is True
+            assert found["area_pixels"] >= 0
+            assert found["look_threshold"] == pytest.approx(reference.look_threshold)
+            socket.send_bytes(b"no picture")
+            assert "unlike" not in json.loads(socket.receive_bytes()[4:])

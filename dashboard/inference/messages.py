@@ -148,7 +148,7 @@ class ClassAnswer:
     """As of `Answer`."""
 
 
-def area_mm2(kept: Kept, pixels: float) -> float | None:
+def area_mm2(kept: Kept, pixels: int | float) -> float | None:
     """So many pixels of a file's frames in mm2; None where the size of a pixel is unknown."""
     return None if kept.spacing_mm is None else pixels * kept.spacing_mm[0] * kept.spacing_mm[1]
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dashboard.launch import uploads
 from engine.config import loads
 from engine.errors import StudyFileError, WhichLayersError
 from engine.study_settings import Study
@@ -91,6 +92,7 @@ def launch(text: str, store: str, cache: Path, *, before: Mapping[str, Any] | No
     """
     study = checked(text)
     file = kept_file(study, text, cache)
+    uploads.keep(study.data.folder, cache)
     log = file.with_suffix(".log")
     with log.open("wb") as said:
         process = subprocess.Popen(

@@ -1,9 +1,12 @@
 """Images uploaded for a study: one zip, unpacked below the cache under the hash of its content."""
 
+import contextlib
 import errno
 import hashlib
+import os
 import shutil
 import stat
+import time
 import zipfile
 import zlib
 from io import BytesIO
@@ -19,6 +22,10 @@ MOST_BYTES = 50 * 2**30
 MOST_TIMES = 200
 """Times its size that a zip may become: images hardly shrink."""
 PART = 2**20
+KEPT_SECONDS = 7 * 86400.0
+"""Of images that no study was launched with."""
+LAUNCHED = ".launched"
+"""Ends the name of the mark beside images that a study was launched with: they stay."""
 
 
 def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
@@ -47,8 +54,33 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
                 raise DataError(f"{name}: a zip that cannot be read ({error}); zip the folder anew") from error
             raise
         waiting.rename(place)
+    os.utime(place)  # of use again, as `sweep` sees it
     inside = [entry for entry in place.iterdir() if entry.name != "__MACOSX"]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else place
+
+
+def keep(folder: str | None, cache: Path) -> None:
+    """Marks images as those of a launched study, where they were uploaded: what is resumed must find them."""
+    kept = cache.absolute() / FOLDER
+    if folder is not None and Path(folder).absolute().is_relative_to(kept):
+        name = Path(folder).absolute().relative_to(kept).parts[0]
+        (kept / (name + LAUNCHED)).touch()
+
+
+def sweep(cache: Path, *, older_than_seconds: float = KEPT_SECONDS) -> None:
+    """Deletes uploaded images that no study was launched with, and what an unpacking that was killed has left."""
+    kept = cache / FOLDER
+    if not kept.is_dir():
+        return
+    for place in kept.iterdir():
+        with contextlib.suppress(OSError):  # another server on the same cache was first
+            if place.is_dir() and not (kept / (place.name + LAUNCHED)).exists():
+                if time.time() - place.stat().st_mtime < older_than_seconds:
+                    continue
+                going = place.with_suffix(".part")  # what is half deleted is never taken for the upload
+                if going != place:
+                    place.rename(going)
+                shutil.rmtree(going, ignore_errors=True)
 
 
 def _hash(file: BytesIO) -> str:

@@ -54,7 +54,7 @@ class LiveAnswers:
     """The studies and the process that answers, behind the page's events. Raises WhichLayersError throughout."""
 
     def __init__(self, studies: TrainedStudies, worker: InferenceWorker) -> None:
-        self.studies, self._worker, self._likeness = studies, worker, Likeness(worker)
+        self.studies, self._worker, self.known = studies, worker, Likeness(worker)
 
     def frame(self, choice: Choice, uploaded: Any, *, scanner: str | None = None, overlay: Any = None) -> Shown:
         """What a trial says of the (middle) frame of an uploaded file."""
@@ -91,7 +91,7 @@ class LiveAnswers:
     def likeness(self, choice: Choice, content: bytes, *, scanner: str | None = None) -> dict[str, Any]:
         """Whether the (middle) frame of a file's bytes is unlike the training images, where that is known."""
         study, trial = self._key(choice)
-        return self._likeness.of(
+        return self.known.of(
             NeighboursRequest(study=study, trial_id=trial, frame=content, scanner=scanner or "", pictures=False)
         )
 

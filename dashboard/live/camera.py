@@ -14,11 +14,13 @@ CAMERA = """
     <figure class="pane">
       <figcaption></figcaption>
       <canvas id="camera-drawn" width="640" height="480" aria-label="What the network sees in the picture"></canvas>
+      <p class="problem" role="alert" hidden></p>
       <div class="pane-said"></div>
     </figure>
     <figure class="pane" hidden>
       <figcaption></figcaption>
       <canvas id="camera-drawn2" width="640" height="480" aria-label="What the second network sees in it"></canvas>
+      <p class="problem" role="alert" hidden></p>
       <div class="pane-said"></div>
     </figure>
   </div>
@@ -96,11 +98,20 @@ START = """() => {
 
   const spent = (one) => Object.values(one.milliseconds ?? {}).reduce((a, b) => a + b, 0);
 
+  const unlike = (one) => {
+    const ways = [one.distance > one.distance_threshold && "what the network makes of it",
+                  one.look > one.look_threshold && "its look"].filter(Boolean);
+    return `This picture is unlike anything that this network was trained on, by ${ways.join(" and by ")}. ` +
+      "Do not trust what it says of it.";
+  };
+
   function fill(pane, one, picture, beside) {
     const drawn = pane.querySelector("canvas");
     drawn.width = picture.width; drawn.height = picture.height;
     drawn.getContext("2d").drawImage(picture, 0, 0);
     pane.querySelector("figcaption").textContent = beside ? now.names[one.trial] ?? "" : "";
+    const warning = pane.querySelector("p.problem"), text = one.unlike ? unlike(one) : "";
+    if (warning.textContent !== text) { warning.textContent = text; warning.hidden = !text; }  // read aloud once
     const time = beside ? `<dd>answered in ${spent(one).toFixed(0)} ms</dd>` : "";
     pane.querySelector(".pane-said").innerHTML = one.problem ?? one.bars ??
       `<dl class="figures"><div><dt>Area</dt><dd><b>${one.area_pixels.toLocaleString("en")}</b> pixels of ` +

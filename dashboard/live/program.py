@@ -52,7 +52,7 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
     blocks.has_launched = True
 
     async def frames(websocket: WebSocket) -> None:
-        await stream(websocket, worker)
+        await stream(websocket, worker, live.known)
 
     async def frame(request: Request) -> Response:
         return await answer_frame(request, live)

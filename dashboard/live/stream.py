@@ -4,7 +4,8 @@ A browser says which trial is meant in JSON (`study`, `trial`, `scanner`, `overl
 PNG. Each answer is four bytes that hold the length of a JSON, the JSON, and the drawn frame as JPEG. With `study2` and
 `trial2` a second trial answers the same frame: the JSON then has `pair`, what each of them says, and `bytes`, the
 lengths of the two JPEGs, which follow each other. `frame` counts the frames that were sent, from 1: those that come
-while one is answered replace each other.
+while one is answered replace each other. `unlike` and its distances are those of a frame at most about a second older,
+None until the training images are known.
 """
 
 import asyncio
@@ -15,13 +16,16 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from dashboard.inference.messages import Answer, ClassAnswer, Request, area_mm2
+from dashboard.inference.messages import Answer, ClassAnswer, NeighboursRequest, Request, area_mm2
 from dashboard.inference.worker import InferenceWorker
 from dashboard.live import words
+from dashboard.live.likeness import UNKNOWN, Likeness
 from engine.errors import DataError, WhichLayersError
 from engine.overlays import OVERLAYS, Overlay
 
 LARGEST_FRAME_BYTES = 8 * 2**20
+LOOK_SECONDS = 1.0
+"""Between two looks at whether the frames are unlike the training images: each costs about as much as an answer."""
 
 
 @dataclass(kw_only=True)
@@ -32,15 +36,20 @@ class _Waiting:
     frame: bytes | None = None
     number: int = 0
     """Of the latest frame, from 1."""
+    answered: bytes | None = None
+    """The latest frame that was answered, where nobody has looked yet at how unlike it is."""
+    likeness: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """What the latest looks found, by study and trial."""
     come: asyncio.Event = field(default_factory=asyncio.Event)
     gone: bool = False
 
 
-async def stream(websocket: WebSocket, worker: InferenceWorker) -> None:
+async def stream(websocket: WebSocket, worker: InferenceWorker, known: Likeness) -> None:
     """Answer frames until the page is left."""
     await websocket.accept()
     waiting = _Waiting()
     listening = asyncio.create_task(_listen(websocket, waiting))
+    looking = asyncio.create_task(_look(waiting, known))
     try:
         while True:
             await waiting.come.wait()
@@ -52,12 +61,17 @@ async def stream(websocket: WebSocket, worker: InferenceWorker) -> None:
                 continue
             number = waiting.number
             said, picture = await asyncio.to_thread(answered, worker, dict(waiting.choice), frame)
+            for one in said.get("pair", [said]):
+                if "problem" not in one:
+                    one.update(waiting.likeness.get((one["study"], one["trial"]), UNKNOWN))
+            waiting.answered = frame
             head = json.dumps({**said, "frame": number}).encode()
             await websocket.send_bytes(len(head).to_bytes(4, "big") + head + picture)
     except (WebSocketDisconnect, RuntimeError):
         return  # it went away while it was answered
     finally:
         listening.cancel()
+        looking.cancel()
         if websocket.application_state != WebSocketState.DISCONNECTED:
             with suppress(RuntimeError, WebSocketDisconnect):
                 await websocket.close()
@@ -78,6 +92,22 @@ async def _listen(websocket: WebSocket, waiting: _Waiting) -> None:
         pass
     waiting.gone = True
     waiting.come.set()
+
+
+async def _look(waiting: _Waiting, known: Likeness) -> None:
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        frame, waiting.answered = waiting.answered, None
+        if frame is None:
+            continue
+        choice = dict(waiting.choice)
+        for study, trial in (("study", "trial"), ("study2", "trial2")):
+            key = choice.get(study, ""), choice.get(trial, "")
+            if all(key):
+                request = NeighboursRequest(
+                    study=key[0], trial_id=key[1], frame=frame, scanner=choice.get("scanner", ""), pictures=False
+                )
+                waiting.likeness[key] = await asyncio.to_thread(known.of, request)
 
 
 def _choice(text: str) -> dict[str, str]:

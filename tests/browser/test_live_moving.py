@@ -116,7 +116,14 @@ def test_an_answer_is_drawn_on_the_frame_that_it_is_of(page: sync_api.Page, live
                 return
             answered.append(number)
             said = {"trial": "a", "bars": f"<i id='number'>{number}</i>", "milliseconds": {"network": 1.0}}
-            head = json.dumps({"pair": [said, said], "bytes": [0, 0], "frame": number}).encode()
+            far = {"distance": 0.3, "distance_threshold": 0.4, "look": 9.0, "look_threshold": 5.0}
+            head = json.dumps(
+                {
+                    "pair": [{**said, **far, "unlike": True}, {**said, **far, "unlike": None}],
+                    "bytes": [0, 0],
+                    "frame": number,
+                }
+            ).encode()
             socket.send(len(head).to_bytes(4, "big") + head)
 
         socket.on_message(take)
@@ -137,5 +144,8 @@ def test_an_answer_is_drawn_on_the_frame_that_it_is_of(page: sync_api.Page, live
     (first, shade), (second, other) = drawn
     assert first == second
     assert shade == other
+    warnings = page.locator(".camera p.problem")
+    sync_api.expect(warnings.nth(0)).to_contain_text("unlike anything that this network was trained on, by its look.")
+    sync_api.expect(warnings.nth(1)).to_be_hidden()
     assert shade == pytest.approx(shades[first], abs=3)
     page.locator('[data-camera="stop"]').click()
