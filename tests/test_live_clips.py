@@ -78,6 +78,7 @@ def test_the_python_client_asks_for_a_clip(client: Client, trained: TrainedStore
                                         api_name="/ask_clip")  # fmt: skip
     assert said["frames"] == len(FRAMES)
     assert said["frames_per_second"] > 0
+    assert said["unlike"] is None, "the study's images are gone"
     with Path(table).open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     expected = areas(trained, trained.bright.id)

@@ -270,9 +270,10 @@ def test_the_page_warns_of_a_file_by_itself_and_says_nothing_of_others(
 
 
 def test_programs_are_told_at_once_and_of_likeness_when_it_is_known(
-    simulated: tuple[Store, TrainedNetwork, Path], reference: Reference
+    simulated: tuple[Store, TrainedNetwork, Path], reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, network, cache = simulated
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     with InferenceWorker(str(store.files.root), cache=cache, threads=1) as worker:
         live = LiveAnswers(TrainedStudies(store), worker)
         choice = Choice(study=STUDY, trial=network.model.trial_id)
@@ -283,6 +284,10 @@ def test_programs_are_told_at_once_and_of_likeness_when_it_is_known(
             time.sleep(0.05)
         assert live.likeness(choice, png(like))["unlike"] is False
         said = live.likeness(choice, png(unlike))
+        (tmp_path / "clip").write_bytes(dicom([like, unlike, like]))
+        assert live.likeness_of_file(choice, {"path": str(tmp_path / "clip")})["unlike"] is True
+        monkeypatch.setattr("dashboard.live.answers.LARGEST_COMPARED", 10)
+        assert live.likeness_of_file(choice, {"path": str(tmp_path / "clip")}) == UNKNOWN
     assert said["unlike"] is True
     assert said["look"] > said["look_threshold"] == pytest.approx(reference.look_threshold)
     assert said.keys() == UNKNOWN.keys()

@@ -19,7 +19,7 @@ from dashboard.inference.messages import (
 )
 from dashboard.inference.worker import InferenceWorker
 from dashboard.live.clips import ClipState, answer_clip
-from dashboard.live.likeness import Likeness
+from dashboard.live.likeness import UNKNOWN, Likeness
 from dashboard.live.stream import told
 from dashboard.trained_trials import TrainedStudies
 from engine.errors import DataError
@@ -94,6 +94,13 @@ class LiveAnswers:
         return self.known.of(
             NeighboursRequest(study=study, trial_id=trial, frame=content, scanner=scanner or "", pictures=False)
         )
+
+    def likeness_of_file(self, choice: Choice, uploaded: Any, *, scanner: str | None = None) -> dict[str, Any]:
+        """The same of an uploaded file's (middle) frame; None throughout for a file too large to be compared."""
+        file = uploaded_path(uploaded)
+        if file.stat().st_size > LARGEST_COMPARED:
+            return UNKNOWN
+        return self.likeness(choice, file.read_bytes(), scanner=scanner)
 
     def clip(
         self, choices: list[Choice], uploaded: Any, *, scanner: str | None = None, overlay: Any = None

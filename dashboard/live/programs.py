@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from dashboard.live.answers import Choice, LiveAnswers, program_answer, program_summary, uploaded_path
+from dashboard.live.answers import Choice, LiveAnswers, program_answer, program_summary
 from dashboard.live.outputs import frame_outputs
 from engine.errors import WhichLayersError
 
@@ -22,7 +22,7 @@ def endpoints(live: LiveAnswers, *, predicting: tuple[list[Any], list[Any]]) -> 
         try:
             choice = Choice(study=study, trial=trial)
             shown = live.frame(choice, file, scanner=scanner, overlay=overlay)
-            likeness = live.likeness(choice, uploaded_path(file).read_bytes(), scanner=scanner)
+            likeness = live.likeness_of_file(choice, file, scanner=scanner)
         except WhichLayersError as error:
             raise gr.Error(str(error), print_exception=False) from None
         files = [None if path is None else str(path) for path in (shown.mask, shown.drawn)]
@@ -30,10 +30,12 @@ def endpoints(live: LiveAnswers, *, predicting: tuple[list[Any], list[Any]]) -> 
 
     def ask_clip(study: str, trial: str, file: Any, scanner: str, overlay: str) -> list[Any]:
         try:
-            *_, state = live.clip([Choice(study=study, trial=trial)], file, scanner=scanner, overlay=overlay)
+            choice = Choice(study=study, trial=trial)
+            *_, state = live.clip([choice], file, scanner=scanner, overlay=overlay)
+            likeness = live.likeness_of_file(choice, file, scanner=scanner)
         except WhichLayersError as error:
             raise gr.Error(str(error), print_exception=False) from None
-        return [program_summary(state), str(state.table), str(state.clip)]
+        return [{**program_summary(state), **likeness}, str(state.table), str(state.clip)]
 
     with gr.Column(visible=False):
         study = gr.Textbox(label="study")
