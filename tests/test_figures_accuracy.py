@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from dashboard.figures import accuracy, differences, kept_accuracy, training_size
-from dashboard.figures.published_classes import cheng_table, pasdeloup_table, published_rows
+from dashboard.figures.published_classes import (
+    cheng_table,
+    pasdeloup_table,
+    published_measures,
+    published_rows,
+    published_tests,
+)
 from dashboard.figures.readers import KNOWN_SCANNER, OUT_OF_THE_BOX, PERSON, reader_name
 from engine.significance.accuracy import Accuracy, accuracy_interval
 from engine.significance.paired_accuracy import accuracy_family
@@ -119,6 +125,22 @@ def test_published_rows_are_those_of_the_networks_shown_with_the_radiologist_bes
     assert set(published_rows(["MobileNet v1"])["strategy"]) == {
         KNOWN_SCANNER, OUT_OF_THE_BOX, "from scratch", "output layers", "input layers",
     }  # fmt: skip
+
+
+def test_published_measures_are_titled_as_ours_and_stand_only_beside_their_networks() -> None:
+    theirs = published_measures({"CaffeNet", "CVCNet"}).set_index("reader")
+    assert list(theirs.index) == ["CaffeNet · FC6-8", "radiologist"]
+    ours = accuracy.shown_table(measures(), accuracy.parted_table(found()))
+    assert set(theirs) - {"scanner Toshiba (%)", "scanner Philips (%)"} <= set(ours)
+    caffenet = theirs.loc["CaffeNet · FC6-8"].round(1)
+    assert caffenet["top-2 (%)"] == 90.4  # 1,287 of 1,423
+    assert caffenet["scanner Toshiba (%)"] == 73.8  # 432 of 585
+    assert caffenet["ms per image"] == 100
+    assert theirs.loc["radiologist", ["top-2 (%)", "training images"]].isna().all()
+    assert published_measures({"CVCNet", PERSON}).empty
+    assert published_tests({"VGG16"})["chi2"].tolist() == [0.1, 14.44]
+    assert len(published_tests({"VGG16", "CaffeNet"})) == 5
+    assert published_tests({PERSON}).empty
 
 
 def test_published_tables_are_printed_as_they_are() -> None:

@@ -69,6 +69,43 @@ def _row(
     }  # fmt: skip
 
 
+def published_measures(networks: Collection[str]) -> pd.DataFrame:
+    """Cheng and Malhi's measures of these networks (as pages call them) and of the radiologist, titled as ours.
+
+    Accuracies in percent; NaN where the paper has none. Empty without one of its networks.
+    """
+    shown = [reader for reader in cheng2017.READERS if CHENG.get(reader, PERSON) in {*networks, PERSON}]
+    if not set(shown) & set(CHENG):
+        return pd.DataFrame()
+    results = cheng2017.results()
+    results = results.assign(percent=100 * results["correct"] / results["images"])
+    wide = results.pivot(index="reader", columns=["subset", "top"], values="percent").reindex(shown)
+    times = cheng2017.times()
+    seconds = times[times["what"] == "per test image"].set_index("reader")["value"]
+    trained = float(cheng2017.classes()["training"].sum())
+    scanners = {f"scanner {name} (%)": wide[f"test, {name}", 1].to_numpy() for name in ("Toshiba", "Philips")}
+    return pd.DataFrame(
+        {
+            "reader": [f"{CHENG[reader]} · {TRAINED}" if reader in CHENG else reader for reader in shown],
+            "accuracy (%)": wide["test", 1].to_numpy(),
+            "top-2 (%)": wide["test", 2].to_numpy(),
+            "on training images (%)": wide["train", 1].to_numpy(),
+            **scanners,
+            "ms per image": [1000 * seconds.get(reader, np.nan) for reader in shown],
+            "training images": [trained if reader in CHENG else np.nan for reader in shown],
+            "images": cheng2017.TEST_IMAGES,
+        }
+    )
+
+
+def published_tests(networks: Collection[str]) -> pd.DataFrame:
+    """Cheng and Malhi's chi-square tests, as printed, of these networks (as pages call them) and the radiologist."""
+    tests = cheng2017.tests()
+    missing = [name for name, own in CHENG.items() if own not in networks]
+    found: pd.DataFrame = tests[[not any(name in said for name in missing) for said in tests["comparison"]]]
+    return found.reset_index(drop=True)
+
+
 def pasdeloup_table() -> pd.DataFrame:
     """Accuracy in percent, with its spread, of both networks by scanner and strategy."""
     table = pasdeloup2018.accuracy()

@@ -6,11 +6,12 @@ import streamlit as st
 from dashboard import answers, data
 from dashboard.figures import accuracy, kept_accuracy, training_size
 from dashboard.figures.gallery import percent
-from dashboard.figures.published_classes import CHENG, PASDELOUP, published_rows
+from dashboard.figures.published_classes import CHENG, PASDELOUP, published_measures, published_rows
 from dashboard.figures.readers import PERSON
 from dashboard.views import accuracy_tests, drawn, said
 from dashboard.views.chart import choose_picture, is_dark
 from dashboard.views.choice import select, switch
+from engine.published import cheng2017
 
 EVERY = "every part"
 
@@ -41,6 +42,10 @@ def page() -> None:
     st.subheader("Measures", anchor=False, divider="gray")
     parted = accuracy.parted_table({name: found[name] for name in measures["reader"]})
     said.numbers(accuracy.shown_table(measures, parted), "measures", whole=["training images"])
+    theirs = published_measures(set(measures["network"])) if beside else pd.DataFrame()
+    if len(theirs):
+        st.caption(f"The same of {cheng2017.CITATION.short}, on their own images and machines:")
+        said.numbers(theirs, "published measures", whole=["training images", "ms per image"])
     st.caption("Accuracy of each class (%): the part of its frames that is right.")
     by_class = accuracy.classes_table(parted, list(measures["reader"]), answers.classes(study))
     said.numbers(by_class, "classes")
@@ -52,7 +57,7 @@ def page() -> None:
     else:
         st.info("Needs a second part of the images: give several `fractions` in the study file.")
     _kept(study, measures)
-    accuracy_tests.draw(study, shown)
+    accuracy_tests.draw(study, shown, networks=set(measures["network"]) if beside else set())
 
 
 def _choose_percent(table: pd.DataFrame) -> pd.DataFrame:
