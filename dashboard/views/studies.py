@@ -1,7 +1,9 @@
 """Studies: all that are kept, with state and size; open, rename, archive, delete, take away and bring back."""
 
+import hashlib
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +18,8 @@ from engine import studies
 from engine.errors import WhichLayersError
 
 NAMES = {"closed": "trials done", "size": "size (MB)", "changed": "last change (UTC)"}
+CHOSEN, DRAWN = "study chosen", "studies drawn"
+"""Of a session: the study chosen in the list, and the list that it was chosen in."""
 EXPORTED = "study exported"
 """Where a session keeps its last file: what was asked for, and the temporary folder, which goes with the session."""
 
@@ -28,19 +32,30 @@ def page() -> None:
     store = data.store()
     found = studies.study_rows(store)
     if found:
-        picked = st.dataframe(
-            _table(found), hide_index=True, key="studies", on_select="rerun", selection_mode="single-row",
+        names = tuple(row.name for row in found)
+        drawn = st.session_state[DRAWN] = f"studies {hashlib.sha256(repr(names).encode()).hexdigest()[:12]}"
+        st.dataframe(
+            _table(found), hide_index=True, key=drawn, on_select=partial(_choose, drawn, names),
+            selection_mode="single-row",
             column_config={"progress": st.column_config.ProgressColumn("progress", format="%d %%", max_value=100)},
         )  # fmt: skip
-        places = picked["selection"]["rows"]
-        if places and places[0] < len(found):
-            _chosen(found[places[0]])
+        for row in found:
+            if row.name == st.session_state.get(CHOSEN):
+                _chosen(row)
+                break
         else:
             st.caption("Choose a row to open, rename, archive, export or delete a study.")
     else:
         st.info("No study yet. Launch one, or bring one back from a file below.")
     _archived()
     _import()
+
+
+def _choose(drawn: str, names: Sequence[str]) -> None:
+    # By its name: the list is ordered by change, and a place in it would soon be another study's.
+    if drawn == st.session_state[DRAWN]:
+        places = st.session_state[drawn]["selection"]["rows"]
+        st.session_state[CHOSEN] = names[places[0]] if places else None
 
 
 def _table(found: Sequence[studies.StudyRow]) -> pd.DataFrame:
@@ -71,7 +86,7 @@ def _chosen(row: studies.StudyRow) -> None:
         busy = row.is_running
         told = command("rename", name, to)
         if st.button("Rename", icon=":material/edit:", disabled=busy or to == name, help=f"`{told}`"):
-            _do(lambda: studies.rename(store, name, to), f"'{name}' is called '{to}' now.")
+            _do(lambda: _rename(name, to), f"'{name}' is called '{to}' now.")
         if st.button("Archive", icon=":material/archive:", disabled=busy, help=f"`{command('archive', name)}`"):
             _do(lambda: studies.archive(store, name), f"'{name}' is archived: it is kept, and listed below.")
         if st.button("Delete …", icon=":material/delete:", disabled=busy, help=f"`{command('delete', name)}`"):
@@ -79,6 +94,11 @@ def _chosen(row: studies.StudyRow) -> None:
     _export(name, busy)
     if busy:
         st.caption("It runs: stop it first, on the page Running, to rename, archive, export or delete it.")
+
+
+def _rename(name: str, to: str) -> None:
+    studies.rename(data.store(), name, to)
+    st.session_state[CHOSEN] = to
 
 
 def _export(name: str, busy: bool) -> None:

@@ -1,5 +1,6 @@
 """A study launched from the page, seen to fill, stopped, gone on with and extended: a real Ray, a real browser."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from playwright import sync_api
 
 from engine import studies
 from engine.store import Store
+from tests.browser.conftest import again_until
 from tests.made_store import made_store
 from tests.served import served
 
@@ -111,29 +113,44 @@ def test_a_study_is_launched_stopped_gone_on_with_and_extended(page: sync_api.Pa
     expect(stop).to_be_disabled(timeout=LIMIT)  # what runs is listed first: the next test finds it ended
 
 
-def choose(page: sync_api.Page) -> None:
-    """Chooses the first row of the list: the study that changed last."""
+def choose(page: sync_api.Page, study: str) -> None:
+    """Chooses the row of a study in the list."""
     page.get_by_text("Choose a row to open").wait_for()
     quiet(page)
-    page.get_by_test_id("stDataFrame").locator(".dvn-scroller").first.click(position={"x": 18, "y": 52})
+    table = page.get_by_test_id("stDataFrame")
+    names = table.locator("canvas tbody tr td:first-child")  # what a screen reader is told
+    expect(names.filter(has_text=re.compile(f"^{study}$"))).to_have_count(1)
+    place = names.all_text_contents().index(study)
+    again_until(
+        page.get_by_role("heading", name=study, exact=True),
+        lambda: table.locator(".dvn-scroller").click(position={"x": 18, "y": 52 + 35 * place}),
+    )
     page.get_by_label("New name").wait_for()
     quiet(page)
+
+
+def without(store: Store, *names: str) -> None:
+    """Takes studies out that an earlier go of a test has left."""
+    for name in names:
+        if name in store.studies():
+            studies.delete(store, name)
 
 
 def test_the_list_opens_deletes_and_brings_back(
     page: sync_api.Page, address: str, folder: Path, tmp_path: Path
 ) -> None:
+    without(Store.at(folder / "results"), "kept")
     made_store(folder / "results", folder, study="kept", images=10, fractions=(80,), strategies=("block 9",))
     store = Store.at(folder / "results")
     studies.pack(store, "kept", tmp_path / "kept.zip", cache=None)
     page.goto(f"{address}studies")
-    choose(page)
+    choose(page, "kept")
     page.locator(".stButton button", has_text="Open").click()  # the box of studies has a button of this name, too
     page.get_by_role("heading", name="Which layers should be fine-tuned for ultrasound?").wait_for()
     assert "study=kept" in page.url
 
     page.goto(f"{address}studies")
-    choose(page)
+    choose(page, "kept")
     button(page, "Delete …").click()
     page.get_by_text("goes for good, with:").wait_for()
     assert "kept" in store.studies()
@@ -152,9 +169,15 @@ def test_the_list_opens_deletes_and_brings_back(
 
 def test_the_list_renames_and_exports(page: sync_api.Page, address: str, folder: Path, tmp_path: Path) -> None:
     store = Store.at(folder / "results")
+    without(store, "old", "older", "newer")
     made_store(folder / "results", folder, study="old", images=10, fractions=(80,), strategies=("block 9",))
     page.goto(f"{address}studies")
-    choose(page)
+    choose(page, "old")
+    made_store(folder / "results", folder, study="newer", images=10, fractions=(80,), strategies=("block 9",))
+    page.get_by_role("heading", name="Studies").click()
+    page.keyboard.press("r")  # Streamlit's key for drawing the page again
+    expect(page.get_by_test_id("stDataFrame").locator("canvas tbody tr").first).to_contain_text("newer")
+    expect(page.get_by_role("heading", name="old", exact=True)).to_be_visible()  # the row is another one now
     page.get_by_label("New name").fill("older")
     page.get_by_label("New name").press("Enter")
     quiet(page)
@@ -162,13 +185,14 @@ def test_the_list_renames_and_exports(page: sync_api.Page, address: str, folder:
     said = page.get_by_text("'old' is called 'older' now.")
     said.wait_for()
     page.get_by_role("heading", name="Studies").click()
-    page.keyboard.press("r")  # Streamlit's key for drawing the page again
+    page.keyboard.press("r")
     quiet(page)
     expect(said).to_be_visible()
     assert "older" in store.studies()
+    expect(page.get_by_role("heading", name="older", exact=True)).to_be_visible()
 
     page.goto(f"{address}studies")
-    choose(page)
+    choose(page, "older")
     page.get_by_role("button", name="Export as one file").click()
     made = page.get_by_role("button", name="older.zip (")
     with page.expect_download() as coming:
