@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 
@@ -14,9 +15,24 @@ SPARED_SECONDS = 60.0
 """Files that are younger may still be looked at, and stay."""
 LEAST_FREE_BYTES = 2**30
 """Of the disk; below it nothing is taken."""
-LONGEST_SECONDS = 4500.0
-"""The Live program deletes its files after an hour; what it has lost sight of goes then."""
+LONGEST_SECONDS = 3600.0
+"""Files that are older are deleted. Not by Gradio's `delete_cache`: its task ends for good at the first file that comes
+while it looks through them."""
 _SWEEPING = Lock()
+
+
+def forget_deleted(names: Iterable[set[str]]) -> None:
+    """Takes files that are gone out of Gradio's sets of the files that it made, which grow without end otherwise."""
+    for known in names:
+        # A copy is made in one step, while other threads add to the set.
+        known.difference_update([name for name in known.copy() if not os.path.lexists(name)])
+
+
+def delete_all(names: Iterable[set[str]]) -> None:
+    """Deletes the files of Gradio's sets, when its program ends."""
+    for known in names:
+        for name in known.copy():
+            Path(name).unlink(missing_ok=True)
 
 
 def sweep_frames(most_bytes: int | None = None) -> int:

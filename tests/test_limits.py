@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from dashboard import kept_uploads, limits
-from dashboard.kept_uploads import has_room, sweep
+from dashboard.kept_uploads import delete_all, forget_deleted, has_room, sweep
 from dashboard.limits import BodyLimits, Limit
 
 HOUR = 3600.0
@@ -166,3 +168,32 @@ def test_links_are_deleted_and_not_followed(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert sweep(tmp_path / "none", older_than_seconds=HOUR) == 0
+
+
+def test_the_names_of_files_that_are_gone_are_forgotten_and_the_others_deleted_at_the_end(tmp_path: Path) -> None:
+    there, gone = tmp_path / "there", tmp_path / "gone"
+    there.touch()
+    names = [{str(there), str(gone)}, {str(gone)}, set[str]()]
+    forget_deleted(names)
+    assert names == [{str(there)}, set(), set()]
+    delete_all([*names, {str(gone)}])
+    assert not there.exists()
+
+
+SESSIONS_COME = """
+import sys
+from pathlib import Path
+from dashboard.live import program
+page, made = program.page, []
+program.page = lambda *given, **options: made.append(page(*given, **options)) or made[0]
+program.build(sys.argv[1], Path(sys.argv[1]))
+known = made[0].state_holder
+for number in range(program.SESSIONS + 20):
+    known[f"call {number}"]
+print(len(known.session_data) == len(known.time_last_used) == program.SESSIONS)
+"""
+
+
+def test_gradio_remembers_no_more_sessions_than_it_should(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SESSIONS_COME, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=200).stdout.endswith("True\n")

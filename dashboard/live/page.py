@@ -16,8 +16,6 @@ from dashboard.live.outputs import file_outputs, frame_outputs, neighbour_words,
 from dashboard.live.player import FOLLOW
 from engine.errors import WhichLayersError
 
-KEEP_SECONDS = 3600
-"""Frames and outlines are deleted this long after they came, and when the server stops."""
 NOT_DIAGNOSIS = "For research, not for diagnosis."
 OVERLAYS = [("Outline", "outline"), ("Probability", "probability"), ("Both", "both")]
 ANY_FILE = "Picture, DICOM, NIfTI, video"
@@ -26,7 +24,7 @@ ANY_FILE = "Picture, DICOM, NIfTI, video"
 def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds: float) -> gr.Blocks:
     """The page. `warm` has a network loaded while its user looks for a frame."""
     studies = live.studies
-    with gr.Blocks(title="Live · WhichLayers", analytics_enabled=False, delete_cache=(600, KEEP_SECONDS)) as blocks:
+    with gr.Blocks(title="Live · WhichLayers", analytics_enabled=False) as blocks:
         nothing = gr.Markdown(visible=False, elem_id="nothing-trained")
         with gr.Column(visible=False) as working:
             with gr.Row(equal_height=True):

@@ -1,5 +1,6 @@
 """The Gradio program: a frame or clip goes in, what a trained trial sees in it comes out: outlines, or classes."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from dashboard import kept_uploads
 from dashboard.inference.worker import shared_worker
 from dashboard.live.answers import LiveAnswers
 from dashboard.live.frame_route import answer_frame
@@ -24,6 +26,12 @@ from engine.store import Store
 
 MAX_FILE = "200mb"
 """Largest file that is taken."""
+
+SESSIONS = 200
+"""Of which Gradio keeps what they were shown, about 0.2 MB each; a call of its API is a session, too. A page that is
+forgotten only loses the times of its latest frames."""
+
+FORGET_SECONDS = 600.0
 
 REFRESH_SECONDS = 10.0
 """How often an open page looks for trials that finished since."""
@@ -41,15 +49,19 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: fastapi.FastAPI) -> AsyncIterator[None]:
+        forgetting = asyncio.create_task(_forget_now_and_then(blocks))
         try:
             yield
         finally:
+            forgetting.cancel()
+            kept_uploads.delete_all(blocks.temp_file_sets)
             worker.close()
 
     live = LiveAnswers(TrainedStudies(Store.at(store_root)), worker)
     blocks = page(live, warm=worker.warm, refresh_seconds=REFRESH_SECONDS)
     # Gradio checks where a named file lies only in programs that it started itself.
     blocks.has_launched = True
+    blocks.state_session_capacity = SESSIONS
 
     async def frames(websocket: WebSocket) -> None:
         await stream(websocket, worker, live.known)
@@ -80,3 +92,9 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
     )
     program.add_middleware(OwnFilesOnly)
     return program
+
+
+async def _forget_now_and_then(blocks: gr.Blocks) -> None:
+    while True:
+        await asyncio.sleep(FORGET_SECONDS)
+        await asyncio.to_thread(kept_uploads.forget_deleted, blocks.temp_file_sets)
