@@ -6,7 +6,6 @@ What is kept lies in `dashboard.kept`. What is handed out is a copy: a page may 
 import hashlib
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dashboard import kept
@@ -287,8 +286,8 @@ def dataset(study: str) -> Dataset | None:
         return None
 
 
-def pictures(study: str, cell: pd.DataFrame, number: int, measure: str) -> list[np.ndarray] | None:
-    """The images of `extremes`, outlined; None where data are gone."""
+def pictures(study: str, cell: pd.DataFrame, number: int, measure: str) -> list[bytes] | None:
+    """The images of `extremes`, outlined, as PNG; None where data are gone."""
     fingerprint = facts(study)["data"]["fingerprint"]
     if dataset(study) is None:
         return None
@@ -300,8 +299,8 @@ def frames(study: str) -> pd.DataFrame:
     return kept.frames(facts(study)["data"]["fingerprint"], str(cache_root()))
 
 
-def frame_pictures(study: str, indices: tuple[int, ...]) -> list[np.ndarray]:
-    """These frames of the data set with their masks outlined."""
+def frame_pictures(study: str, indices: tuple[int, ...]) -> list[bytes]:
+    """These frames of the data set with their masks outlined, as PNG."""
     return kept.frame_pictures(facts(study)["data"]["fingerprint"], str(cache_root()), indices)
 
 

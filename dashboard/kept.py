@@ -27,6 +27,7 @@ from dashboard.figures.rows import parts
 from dashboard.figures.shared_folds import with_shared_folds
 from dashboard.figures.structures import one_each, tile, unpacked
 from dashboard.places import cache_root
+from dashboard.png import png
 from engine import published as paper
 from engine import significance
 from engine.datasets.cached import load_cached
@@ -40,8 +41,8 @@ RESAMPLES = 2000
 """Resamples of an interval on hover, which is told to two or three digits; the recommendation takes more."""
 STATISTICS = 512
 """Rows of Table II whose statistics are kept."""
-PICTURES = 256
-"""Test images that are kept outlined."""
+PICTURES = 96
+"""Test images that are kept outlined, as PNG: less than pixels, and a page need not encode them at every drawing."""
 MEASURED = tuple(name for name in FLAT if name in Attempt.__dataclass_fields__ and name != "number")
 """Columns of attempts that a plan does not have."""
 
@@ -242,7 +243,7 @@ def _of_cell(root: str, study: str, ids: tuple[str, ...], numbers: tuple[int, ..
     return Store.at(root).test_images(study, ids)
 
 
-@st.cache_data(max_entries=24, show_spinner=False)
+@st.cache_data(max_entries=8, show_spinner=False)
 def pictures(
     root: str,
     study: str,
@@ -252,7 +253,7 @@ def pictures(
     number: int,
     measure: str,
     _cell: pd.DataFrame,
-) -> list[np.ndarray]:
+) -> list[bytes]:
     chosen = extremes(root, study, ids, numbers, number, measure, _cell)[["id", "number", "index"]]
     known, source = _outlined(), load_cached(fingerprint, cache_root())
     wanted = [(root, study, fingerprint, *place) for place in chosen.itertuples(index=False, name=None)]
@@ -262,7 +263,7 @@ def pictures(
         packed = masks.set_index(["id", "number", "index"])["predicted_mask"]
         for place in missing:
             prediction = unpacked(packed.loc[place], source.masks.shape[1])
-            known[root, study, fingerprint, *place] = outlined(source, int(place[-1]), prediction=prediction)
+            known[root, study, fingerprint, *place] = png(outlined(source, int(place[-1]), prediction=prediction))
     found = [known[key] for key in wanted]
     for key in list(known)[:-PICTURES]:
         known.pop(key, None)
@@ -270,8 +271,8 @@ def pictures(
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def _outlined() -> dict[tuple[Any, ...], np.ndarray]:
-    """Test images with their outlines, by store, study, data, attempt and place in the data set."""
+def _outlined() -> dict[tuple[Any, ...], bytes]:
+    """Test images with their outlines (PNG), by store, study, data, attempt and place in the data set."""
     return {}
 
 
@@ -281,10 +282,10 @@ def frames(fingerprint: str, cache: str) -> pd.DataFrame:
     return frames_table(source.table, source.masks)
 
 
-@st.cache_data(max_entries=24, show_spinner=False)
-def frame_pictures(fingerprint: str, cache: str, indices: tuple[int, ...]) -> list[np.ndarray]:
+@st.cache_data(max_entries=8, show_spinner=False)
+def frame_pictures(fingerprint: str, cache: str, indices: tuple[int, ...]) -> list[bytes]:
     source = load_cached(fingerprint, Path(cache))
-    return [outlined(source, index, longest=360) for index in indices]
+    return [png(outlined(source, index, longest=360)) for index in indices]
 
 
 def outlined(source: Dataset, index: int, prediction: np.ndarray | None = None, longest: int = 440) -> np.ndarray:

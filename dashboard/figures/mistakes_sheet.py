@@ -1,7 +1,6 @@
 """The frames of Mistakes on one sheet, to put into a paper: images, and bars of their most probable classes, as SVG."""
 
 import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -9,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
-from PIL import Image
 
 from dashboard.figures.mistakes import OTHERS, top_table
 from dashboard.figures.palette import FONT, INK
 from dashboard.figures.rows import rows
+from dashboard.png import png
 
 COLUMNS = 6
 WIDTH, GAP = 150, 14
@@ -77,6 +76,4 @@ def _short(name: str) -> str:
 
 
 def _png(picture: np.ndarray) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "PNG")
-    return base64.b64encode(stream.getvalue()).decode()
+    return base64.b64encode(png(picture)).decode()

@@ -3,16 +3,15 @@
 Needs torch; loaded by `dashboard.inference.process` when neighbours are asked for.
 """
 
-import io
 from collections import OrderedDict
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from dashboard.inference.messages import NeighboursAnswer, NeighboursRequest, Preparing, TrainingImage
+from dashboard.png import png
 from engine.inference import planned
 from engine.neighbours import Neighbours, Reference, neighbours, prepare
 from engine.overlays import outline
@@ -89,6 +88,4 @@ class TrainingImages:
 
 def _picture(image: np.ndarray, mask: np.ndarray) -> bytes:
     drawn = outline(np.array(image), np.array(mask)) if mask.shape == image.shape else np.array(image)
-    stream = io.BytesIO()
-    Image.fromarray(drawn).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()
+    return png(drawn, level=1)
