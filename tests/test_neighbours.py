@@ -23,7 +23,7 @@ from dashboard.live.answers import Choice, LiveAnswers
 from dashboard.live.likeness import UNKNOWN, Likeness
 from dashboard.live.neighbours import preparing, words
 from dashboard.live.outputs import warning
-from dashboard.live.stream import stream
+from dashboard.live.stream import LOOK_SECONDS, stream
 from dashboard.trained_trials import TrainedStudies
 from engine.datasets import Dataset, make_dataset
 from engine.datasets.simulated import simulated_dataset
@@ -313,12 +313,14 @@ def test_a_stream_says_within_a_second_whether_its_frames_are_unlike(
                 return dict(json.loads(answer[4 : 4 + int.from_bytes(answer[:4], "big")]))
 
             def seen(frame: bytes, wanted: bool) -> dict[str, Any]:
-                until = time.monotonic() + 120
+                until = time.monotonic() + 30
                 while (found := said(frame))["unlike"] is not wanted and time.monotonic() < until:
                     time.sleep(0.05)
                 return found
 
             socket.send_text(json.dumps({"study": STUDY, "trial": network.model.trial_id}))
+            assert "problem" in said(b"no picture")
+            time.sleep(1.5 * LOOK_SECONDS)  # what cannot be answered is not looked at
             assert said(like)["unlike"] is None
             assert seen(like, False)["unlike"] is False
             found = seen(other, True)

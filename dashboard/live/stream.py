@@ -36,8 +36,8 @@ class _Waiting:
     frame: bytes | None = None
     number: int = 0
     """Of the latest frame, from 1."""
-    answered: bytes | None = None
-    """The latest frame that was answered, where nobody has looked yet at how unlike it is."""
+    looks: list[NeighboursRequest] = field(default_factory=list)
+    """The latest frame by each trial that answered it, where nobody has looked yet at how unlike it is."""
     likeness: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     """What the latest looks found, by study and trial."""
     come: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,12 +59,18 @@ async def stream(websocket: WebSocket, worker: InferenceWorker, known: Likeness)
             frame, waiting.frame = waiting.frame, None
             if frame is None:
                 continue
-            number = waiting.number
-            said, picture = await asyncio.to_thread(answered, worker, dict(waiting.choice), frame)
-            for one in said.get("pair", [said]):
-                if "problem" not in one:
-                    one.update(waiting.likeness.get((one["study"], one["trial"]), UNKNOWN))
-            waiting.answered = frame
+            number, choice = waiting.number, dict(waiting.choice)
+            said, picture = await asyncio.to_thread(answered, worker, choice, frame)
+            sound = [one for one in said.get("pair", [said]) if "problem" not in one]
+            for one in sound:
+                one.update(waiting.likeness.get((one["study"], one["trial"]), UNKNOWN))
+            waiting.looks = [
+                NeighboursRequest(
+                    study=one["study"], trial_id=one["trial"], frame=frame, scanner=choice.get("scanner", ""),
+                    pictures=False,
+                )
+                for one in sound
+            ]  # fmt: skip
             head = json.dumps({**said, "frame": number}).encode()
             await websocket.send_bytes(len(head).to_bytes(4, "big") + head + picture)
     except (WebSocketDisconnect, RuntimeError):
@@ -97,17 +103,9 @@ async def _listen(websocket: WebSocket, waiting: _Waiting) -> None:
 async def _look(waiting: _Waiting, known: Likeness) -> None:
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        frame, waiting.answered = waiting.answered, None
-        if frame is None:
-            continue
-        choice = dict(waiting.choice)
-        for study, trial in (("study", "trial"), ("study2", "trial2")):
-            key = choice.get(study, ""), choice.get(trial, "")
-            if all(key):
-                request = NeighboursRequest(
-                    study=key[0], trial_id=key[1], frame=frame, scanner=choice.get("scanner", ""), pictures=False
-                )
-                waiting.likeness[key] = await asyncio.to_thread(known.of, request)
+        looks, waiting.looks = waiting.looks, []
+        for request in looks:
+            waiting.likeness[request.study, request.trial_id] = await asyncio.to_thread(known.of, request)
 
 
 def _choice(text: str) -> dict[str, str]:
