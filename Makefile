@@ -5,6 +5,8 @@ PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
 CURRENT := .venv/.current
+# What was changed is compiled once, and not by every process that the tests start.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test check setup peers lock clean
 .DEFAULT_GOAL := setup
@@ -23,7 +25,9 @@ check: setup
 setup: $(CURRENT)
 
 # uv installs the locked versions in seconds; its own version stands in the lock, too, and so does what builds our own
-# package. A venv that could not be finished (Debian has a package of its own for it) has a python but no pip.
+# package. All is compiled here: a container, or where PYTHONDONTWRITEBYTECODE is set, would do it at every start of a
+# process, and Ray starts a dozen.
+# A venv that could not be finished (Debian has a package of its own for it) has a python but no pip.
 $(CURRENT): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; $$($(PYTHON) --version) found. Try: make PYTHON=python3.12"; exit 2; }
@@ -31,8 +35,9 @@ $(CURRENT): requirements.lock pyproject.toml
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
 		{ echo "No virtual environment could be made. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 2; }; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)"; \
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock; \
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock; \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	$(BIN)/python -m compileall -q engine dashboard whichlayers; \
 	touch $(CURRENT); \
 	echo "Environment made in $$(($$(date +%s) - begun)) s."
 
