@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -219,7 +220,9 @@ def _steps(clock: Sequence[float]) -> dict[str, float]:
     return dict(zip(("decode", "network", "draw"), steps, strict=True))
 
 
+@lru_cache(maxsize=1)
 def _read(frame: bytes) -> GrayImage:
+    """The frame's pixels, decoded once where two trials answer it, or its likeness is asked for next."""
     gray = read_image(io.BytesIO(frame), name="this frame")
     height, width = gray.pixels.shape
     if height * width > LARGEST_FRAME_PIXELS:
