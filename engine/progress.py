@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from engine.architectures import CLASSIFIER_UNITS
 from engine.trial import CLOSED, Trial
 
 RunState = Literal["preparing", "running", "finished", "stopped", "failed"]
+Kind = tuple[str, str]
+"""Network and strategy: what decides how fast a trial goes on."""
 
 
 @dataclass(kw_only=True)
@@ -37,9 +40,12 @@ class Progress:
     error: str = ""
     running: dict[str, dict[str, Any]] = field(default_factory=dict)
     _began: float | None = None
-    _trials_began: float | None = None
-    _work_done: float = 0.0
-    _work: dict[str, float] = field(default_factory=dict)
+    _left: dict[str, Trial] = field(default_factory=dict)
+    """Trials that are not over."""
+    _since: dict[str, float] = field(default_factory=dict)
+    """When each trial that runs began."""
+    _ended: dict[Kind, tuple[float, float]] = field(default_factory=dict)
+    """Seconds that trials of one kind took, and their expected work."""
 
     def prepare(self, fraction: float, phase: str) -> None:
         """A step before the first trial is `fraction` (0 to 1) done."""
@@ -62,25 +68,25 @@ class Progress:
         self.state, self.phase, self.fraction = "running", "starting workers", 0.0
         self.trials, self.closed = len(trials) if total is None else total, len(closed)
         self.cancelled, self.stopped_early = len(cancelled), len(stopped_early)
-        self._trials_began = self.clock()
         done = closed | cancelled | stopped_early
-        self._work = {trial.id: expected_work(trial) for trial in trials if trial.id not in done}
+        self._left = {trial.id: trial for trial in trials if trial.id not in done}
         self.tell()
 
     def more(self, trials: list[Trial]) -> None:
         """These trials of the total are known now."""
-        self._work |= {trial.id: expected_work(trial) for trial in trials}
+        self._left |= {trial.id: trial for trial in trials}
         self.tell()
 
     def again(self, trial: Trial, state: str) -> None:
         """`trial`, which ended in `state`, shall run once more."""
         self._count(state, -1)
-        self._work[trial.id] = expected_work(trial)
+        self._left[trial.id] = trial
         self.tell()
 
     def epoch(self, trial: Trial, epoch: int, validation: float | None) -> None:
         """`trial` has finished `epoch` epochs (0: it has begun), with this Dice or accuracy on validation images."""
         self.phase = "training"
+        self._since.setdefault(trial.id, self.clock())
         self.running[trial.id] = {
             "id": trial.id,
             "strategy": trial.strategy,
@@ -97,6 +103,7 @@ class Progress:
     def waits_again(self, trial: Trial) -> None:
         """`trial` ended before its time, and will begin anew."""
         self.running.pop(trial.id, None)
+        self._since.pop(trial.id, None)
         self.tell()
 
     def wait(self, problem: str) -> None:
@@ -107,7 +114,11 @@ class Progress:
     def end(self, trial: Trial, state: str) -> None:
         """`trial` ended in `state`."""
         self.running.pop(trial.id, None)
-        self._work_done += self._work.pop(trial.id, 0.0)
+        self._left.pop(trial.id, None)
+        since = self._since.pop(trial.id, None)
+        if since is not None and state in (*CLOSED, "stopped_early"):
+            spent, work = self._ended.get(_kind(trial), (0.0, 0.0))
+            self._ended[_kind(trial)] = spent + self.clock() - since, work + expected_work(trial)
         self._count(state, 1)
         self.error = ""
         self.tell()
@@ -128,16 +139,29 @@ class Progress:
         self.tell()
 
     def eta_seconds(self) -> float | None:
-        """Seconds that the trials still need, from the work done so far; None before any is done."""
-        if self._trials_began is None:
+        """Seconds that the trials still need; None before any work is done.
+
+        Each strategy goes on as its own trials did so far, and one that was not seen yet as all of them together,
+        by its expected work.
+        """
+        seen = dict(self._ended)
+        parts: dict[str, float] = {
+            key: min(1.0, row["epoch"] / max(1, row["max_epochs"])) for key, row in self.running.items()
+        }
+        for key, part in parts.items():
+            if part and (trial := self._left.get(key)):
+                spent, work = seen.get(_kind(trial), (0.0, 0.0))
+                seen[_kind(trial)] = spent + self.clock() - self._since[key], work + part * expected_work(trial)
+        if not seen:
             return None
-        part = sum(
-            self._work.get(key, 0.0) * min(1.0, row["epoch"] / max(1, row["max_epochs"]))
-            for key, row in self.running.items()
-        )
-        done, left = self._work_done + part, sum(self._work.values()) - part
-        elapsed = self.clock() - self._trials_began
-        return None if done <= 0 else elapsed * left / done
+        overall = sum(spent for spent, _ in seen.values()) / sum(work for _, work in seen.values())
+        paces = {kind: spent / work for kind, (spent, work) in seen.items()}
+        left = [
+            (1 - parts.get(key, 0.0)) * expected_work(trial) * paces.get(_kind(trial), overall)
+            for key, trial in self._left.items()
+        ]
+        at_once = max(1, self.at_once or len(self.running))
+        return max(sum(left) / at_once, max(left, default=0.0))
 
     def tell(self) -> None:
         """Let the listener hear the counts as they are."""
@@ -166,10 +190,18 @@ class Progress:
         )
 
 
+def _kind(trial: Trial) -> Kind:
+    return trial.model, trial.strategy
+
+
 def expected_work(trial: Trial) -> float:
-    """Relative cost of a trial: its batches, cheaper where the backward pass stops early."""
+    """Relative cost of a trial: its batches, cheaper where the backward pass stops early or frozen layers are kept."""
     if not trial.units:
         return float(trial.batches_per_epoch)  # only tested
-    cost_by_first_learning_unit = {"9": 0.45, "8": 0.55, "7": 0.65, "6": 0.7, "5b": 0.75, "5a": 0.8}
     batches = trial.iterations or trial.max_epochs * trial.batches_per_epoch
+    order = CLASSIFIER_UNITS.get(trial.model, ())
+    if trial.units[0] in order:
+        learning = 1 - order.index(trial.units[0]) / len(order)
+        return batches * (learning if trial.crops_kept else (1 + 2 * learning) / 3)
+    cost_by_first_learning_unit = {"9": 0.45, "8": 0.55, "7": 0.65, "6": 0.7, "5b": 0.75, "5a": 0.8}
     return batches * cost_by_first_learning_unit.get(trial.units[0], 1.0)
