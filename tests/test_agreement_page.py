@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.figures.agreement_rows import MISSING, frames_told, published_rows, region_rows, short_names
 from engine.published import cheng2017
 from engine.significance import agreement_regions
+from tests.drawn_page import drawn_page, texts
 from tests.made_classification import made_classification
 
 
@@ -30,27 +31,8 @@ def places(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHICHLAYERS_CACHE", str(folder / "cache"))
 
 
-def script() -> None:
-    import streamlit as st
-
-    from dashboard.views import agreement
-
-    st.session_state.setdefault("current", None)
-    agreement.page()
-
-
 def run(study: str | None, **asked: str | list[str]) -> AppTest:
-    test = AppTest.from_function(script, default_timeout=60)
-    test.session_state["current"] = study
-    for key, value in asked.items():
-        test.query_params[key] = value
-    test.run()
-    assert not test.exception, test.exception
-    return test
-
-
-def texts(test: AppTest) -> str:
-    return "\n".join(part.value for kind in (test.markdown, test.caption, test.info, test.subheader) for part in kind)
+    return drawn_page("agreement", study, asked)
 
 
 @pytest.mark.parametrize(

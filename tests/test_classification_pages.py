@@ -11,6 +11,7 @@ from dashboard.figures.answer import caveats, images_line
 from dashboard.pages import ONLY, PAGES, fits, why_not
 from engine.published import pasdeloup2018
 from engine.trial import Trial
+from tests.drawn_page import drawn_page, texts
 from tests.made_classification import made_classification
 from tests.made_store import made_store
 
@@ -44,27 +45,8 @@ def places(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHICHLAYERS_CACHE", str(folder / "cache"))
 
 
-def script() -> None:
-    import importlib
-
-    import streamlit as st
-
-    importlib.import_module(f"dashboard.views.{st.session_state['page name']}").page()
-
-
 def run(page: str, study: str | None = "views", **asked: str) -> AppTest:
-    """The page after its script ran, with what its address asks for."""
-    test = AppTest.from_function(script, default_timeout=90)
-    test.session_state["page name"], test.session_state["current"] = page, study
-    for key, value in asked.items():
-        test.query_params[key.replace("_", " ")] = value
-    test.run()
-    assert not test.exception, test.exception
-    return test
-
-
-def texts(test: AppTest) -> str:
-    return "\n".join(part.value for kind in (test.markdown, test.caption, test.info) for part in kind)
+    return drawn_page(page, study, asked)
 
 
 def html(test: AppTest) -> str:

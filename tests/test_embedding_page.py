@@ -14,6 +14,7 @@ from dashboard.views import map_chart
 from engine import embeddings
 from engine.store import Store
 from engine.trial import AS_PRETRAINED
+from tests.drawn_page import drawn_page, texts
 from tests.made_classification import made_classification
 from tests.made_store import made_store
 
@@ -44,31 +45,9 @@ def places(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHICHLAYERS_CACHE", str(folder / "cache"))
 
 
-def script() -> None:
-    import streamlit as st
-
-    from dashboard.views import embedding_map
-
-    st.session_state.setdefault("current", None)
-    embedding_map.page()
-
-
 def run(study: str | None, chosen: list[int] | None = None, **asked: str) -> AppTest:
-    """The page after its script ran, with what its address asks for."""
-    test = AppTest.from_function(script, default_timeout=60)
-    test.session_state["current"] = study
-    if chosen is not None:
-        test.session_state[map_chart.REGION] = Region(frames=tuple(chosen))
-    for key, value in asked.items():
-        test.query_params[key.replace("_", " ")] = value
-    test.run()
-    assert not test.exception, test.exception
-    return test
-
-
-def texts(test: AppTest) -> str:
-    parts = (test.markdown, test.caption, test.info, test.subheader, test.error)
-    return "\n".join(part.value for kind in parts for part in kind)
+    region = {} if chosen is None else {map_chart.REGION: Region(frames=tuple(chosen))}
+    return drawn_page("embedding_map", study, asked, region)
 
 
 def test_without_a_study_the_page_says_what_will_be_there() -> None:

@@ -19,6 +19,7 @@ from engine.store import Store
 from engine.study_settings import DataSettings
 from engine.trial import AS_PRETRAINED, Bin, Trial
 from tests import made
+from tests.drawn_page import drawn_page, texts
 from tests.made_store import made_attempt, made_facts, made_progress, made_trials
 
 STRATEGIES = ("whole network", "contracting", "block 9")
@@ -74,27 +75,8 @@ def places(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHICHLAYERS_CACHE", str(folder / "cache"))
 
 
-def script() -> None:
-    import importlib
-
-    import streamlit as st
-
-    importlib.import_module(f"dashboard.views.{st.session_state['page name']}").page()
-
-
 def run(page: str, study: str | None = "heads", **asked: str) -> AppTest:
-    """The page after its script ran, with what its address asks for."""
-    test = AppTest.from_function(script, default_timeout=60)
-    test.session_state["page name"], test.session_state["current"] = page, study
-    for key, value in asked.items():
-        test.query_params[key.replace("_", " ")] = value
-    test.run()
-    assert not test.exception, test.exception
-    return test
-
-
-def texts(test: AppTest) -> str:
-    return "\n".join(part.value for kind in (test.markdown, test.caption, test.info) for part in kind)
+    return drawn_page(page, study, asked)
 
 
 def options(test: AppTest, label: str) -> list[str]:

@@ -46,7 +46,7 @@ from engine.datasets import (
     structures,
 )
 from engine.datasets.cache_files import write_aside
-from engine.datasets.dataset import COLUMNS, ONE_STRUCTURE, Dataset, make_dataset
+from engine.datasets.dataset import COLUMNS, ONE_STRUCTURE, Dataset, is_sound
 from engine.datasets.folder import read_folder
 from engine.datasets.labelled import read_labelled
 from engine.datasets.simulated import simulated_dataset
@@ -213,16 +213,7 @@ def _find(index: Path, data: Path) -> Dataset | None:
         loaded = _load(fingerprint, _About(**about), data)
     except (OSError, ValueError, TypeError, KeyError, EOFError, AttributeError):
         return None
-    again = make_dataset(
-        name=loaded.name,
-        provenance=loaded.provenance,
-        images=loaded.images,
-        masks=loaded.masks,
-        table=loaded.table,
-        structures=loaded.structures,
-        classes=loaded.classes,
-    )
-    return loaded if again.fingerprint == fingerprint else None
+    return loaded if is_sound(loaded) else None
 
 
 def _load(fingerprint: str, about: _About, data: Path) -> Dataset:

@@ -149,6 +149,20 @@ def make_dataset(
     )
 
 
+def is_sound(dataset: Dataset) -> bool:
+    """Whether the content is what the fingerprint says."""
+    again = make_dataset(
+        name=dataset.name,
+        provenance=dataset.provenance,
+        images=dataset.images,
+        masks=dataset.masks,
+        table=dataset.table,
+        structures=dataset.structures,
+        classes=dataset.classes,
+    )
+    return again.fingerprint == dataset.fingerprint
+
+
 def _size(masks: np.ndarray) -> str:
     return f"{masks.shape[1]} x {masks.shape[2]}"
 

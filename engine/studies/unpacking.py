@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.datasets import load_cached, make_dataset
+from engine.datasets import is_sound, load_cached
 from engine.errors import DataError, StoreError
 from engine.store import Lease, Store
 from engine.store.files import Files, said
@@ -191,16 +191,7 @@ def _is_sound(fingerprint: str, folder: Path) -> bool:
         found = load_cached(fingerprint, folder)
     except DataError:
         return False
-    again = make_dataset(
-        name=found.name,
-        provenance=found.provenance,
-        images=found.images,
-        masks=found.masks,
-        table=found.table,
-        structures=found.structures,
-        classes=found.classes,
-    )
-    return again.fingerprint == fingerprint
+    return is_sound(found)
 
 
 def _notes(about: dict[str, Any]) -> list[str]:
