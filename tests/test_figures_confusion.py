@@ -92,6 +92,8 @@ def test_the_difference_has_no_diagonal_and_two_colours_around_zero() -> None:
     assert heatmap.text[0][0] == heatmap.text[1][2] == ""
     assert "1 more of Ada" in squares.hovertext[1]
     assert "right answers are left out" in squares.hovertext[0]
+    framed = confusion.difference(found, chosen=[("liver", "kidney")], without=[("kidney", "liver")]).layout.shapes
+    assert [(shape.line.dash, round(shape.x0), round(shape.y0)) for shape in framed] == [("dot", 1, 0), ("solid", 0, 1)]
     turned = confusion.difference(difference(TRUTH, SAID), reader="Ada", network="VGG16").data
     assert turned[0].text[0][1] == "−1"
     assert "1 more of VGG16" in turned[1].hovertext[1]
@@ -105,6 +107,8 @@ def test_captions_say_the_accuracy_and_what_the_excess_costs() -> None:
     assert confusion.excess_note(found, "Ada", "VGG16") == (
         "Ada has 60.0 % right. Without the 2 errors that it makes more than VGG16 in these 2 cells it would be 80.0 %."
     )
+    single = confusion.excess_note(confusion.without_excess(one, other, CLASSES, [("spleen", "liver")]), "Ada", "VGG16")
+    assert "Without the error that it makes more than VGG16 in this cell it would be" in single
 
 
 def test_names_from_data_are_no_markup() -> None:

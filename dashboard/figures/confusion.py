@@ -94,10 +94,11 @@ def difference(
     network: str = "the network",
     dark: bool = False,
     chosen: Collection[Cell] = (),
+    without: Collection[Cell] = (),
 ) -> go.Figure:
     """Excess errors of `reader` (orange) and of `network` (blue) in every cell off the diagonal.
 
-    A square's custom data are (label, predicted); `chosen` cells are framed.
+    A square's custom data are (label, predicted); `chosen` cells are framed, those of `without` by dots.
     """
     if not len(table) or not table["of"].sum():
         return empty("No frame that both answered.", dark=dark)
@@ -107,7 +108,7 @@ def difference(
     texts = ["" if np.isnan(row.excess) or not row.excess else _signed(row.excess) for row in rows(table)]
     told = [_told_difference(row, reader, network) for row in rows(table)]
     figure = _matrix(table, table["excess"], texts, told, (-most, most), shades, dark)
-    return _with_chosen(figure, table, chosen, dark)
+    return _with_chosen(_with_chosen(figure, table, without, dark, dash="dot"), table, chosen, dark)
 
 
 def narrowest(classes: Sequence[str]) -> int:
@@ -132,16 +133,18 @@ def difference_note(table: pd.DataFrame, reader: str, network: str) -> str:
     frames = int(table["images"].iloc[0]) if len(table) else 0
     return (
         f"Errors of {reader} minus those of {network} on the {frames:,} frames that both answered; right answers (the "
-        f"diagonal) are left out. Orange: more errors of {reader}; blue: more of {network}."
+        f"diagonal) are left out. Orange: more errors of {reader}; blue: more of {network}. Click a cell for "
+        "its frames."
     )
 
 
 def excess_note(found: WithoutExcess, reader: str, network: str) -> str:
     """The accuracy without the excess errors, in a sentence."""
-    cells = len(found.cells)
+    cells, removed = len(found.cells), _count(found.removed)
+    errors = "error" if removed == "1" else f"{removed} errors"
     return (
-        f"{reader} has {100 * found.as_it_is:.1f} % right. Without the {_count(found.removed)} errors that it makes "
-        f"more than {network} in {'this cell' if cells == 1 else f'these {cells} cells'} it would be "
+        f"{reader} has {100 * found.as_it_is:.1f} % right. Without the {errors} that it makes more than {network} in "
+        f"{'this cell' if cells == 1 else f'these {cells} cells'} it would be "
         f"{100 * found.accuracy:.1f} %."
     )
 
@@ -195,18 +198,20 @@ def _matrix(
     return figure
 
 
-def _with_chosen(figure: go.Figure, table: pd.DataFrame, chosen: Collection[Cell], dark: bool) -> go.Figure:
+def _with_chosen(
+    figure: go.Figure, table: pd.DataFrame, chosen: Collection[Cell], dark: bool, dash: str = "solid"
+) -> go.Figure:
     classes = list(dict.fromkeys(table["label"]))
     for label, predicted in chosen:
         if label in classes and predicted in classes:
-            _frame(figure, classes.index(label), classes.index(predicted), ACCENT[dark], 3.0)
+            _frame(figure, classes.index(label), classes.index(predicted), ACCENT[dark], 3.0, dash)
     return figure
 
 
-def _frame(figure: go.Figure, row: int, column: int, colour: str, width: float) -> None:
+def _frame(figure: go.Figure, row: int, column: int, colour: str, width: float, dash: str = "solid") -> None:
     figure.add_shape(
         type="rect", x0=column - 0.48, x1=column + 0.48, y0=row - 0.47, y1=row + 0.47,
-        line={"color": colour, "width": width}, layer="above",
+        line={"color": colour, "width": width, "dash": dash}, layer="above",
     )  # fmt: skip
 
 

@@ -1,7 +1,10 @@
 """Confusion: what a reader calls the frames of each class, against another reader, and the frames behind a cell."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import answers, data
 from dashboard.figures import confusion
@@ -33,22 +36,32 @@ def page() -> None:
         table = _choose_fold(table, reader)
         normalised = switch("Colour by", [PERCENT, COUNTS], "cells") == PERCENT
         choose_picture()
-    own, classes = table[table["reader"] == reader], answers.classes(study)
+    own, theirs, classes = table[table["reader"] == reader], table[table["reader"] == other], answers.classes(study)
     cells = confusion.confusion_table(own, classes)
     chosen = confusion_cell.choice(cells)
-    places = st.columns(2, gap="large") if other != NONE else [st.container()]
-    with places[0]:
+    place, *beside = _places(1 if other == NONE else 2, confusion.narrowest(classes))
+    with place:
         figure = confusion.confusion(cells, normalised=normalised, dark=is_dark(), chosen=[chosen])
         drawn.draw(
             figure, cells, "confusion", alt=f"Confusion of {reader}; choose a cell below by its select boxes",
-            note=confusion.note(cells), narrowest=confusion.narrowest(classes), on_select=confusion_cell.clicked,
+            note=confusion.note(cells), narrowest=confusion.narrowest(classes),
+            on_select=partial(confusion_cell.clicked, "confusion"),
         )  # fmt: skip
-    if theirs := _published(study, table):
-        st.caption(theirs)
-    if other != NONE:
-        with places[1]:
-            _difference(own, table[table["reader"] == other], classes, reader, other)
-    confusion_cell.draw(study, own, reader, cells)
+    for place in beside:
+        with place:
+            _difference(own, theirs, classes, reader, other, chosen)
+    if told := _published(study, table):
+        st.caption(told)
+    confusion_cell.draw(study, {reader: own} if other == NONE else {reader: own, other: theirs}, cells)
+
+
+def _places(number: int, narrowest: int) -> list[DeltaGenerator]:
+    """Places for matrices side by side, below each other where the page has no room for so many."""
+    if number == 1:
+        return [st.container()]
+    st.html(f"<style>.st-key-matrices [data-testid='stColumn'] {{min-width: min(100%, {narrowest}px)}}</style>")
+    with st.container(key="matrices"):
+        return st.columns(number, gap="large")
 
 
 def _published(study: str, table: pd.DataFrame) -> str:
@@ -69,7 +82,9 @@ def _choose_fold(table: pd.DataFrame, reader: str) -> pd.DataFrame:
     return found
 
 
-def _difference(own: pd.DataFrame, theirs: pd.DataFrame, classes: list[str], reader: str, other: str) -> None:
+def _difference(
+    own: pd.DataFrame, theirs: pd.DataFrame, classes: list[str], reader: str, other: str, chosen: confusion.Cell
+) -> None:
     table = confusion.difference_table(own, theirs, classes)
     more = table[table["excess"] > 0].sort_values("excess", ascending=False, kind="stable")
     pairs = {
@@ -85,10 +100,14 @@ def _difference(own: pd.DataFrame, theirs: pd.DataFrame, classes: list[str], rea
     )
     cells = [pairs[name] for name in names]
     with place:
-        figure = confusion.difference(table, reader=reader, network=other, dark=is_dark(), chosen=cells)
+        figure = confusion.difference(
+            table, reader=reader, network=other, dark=is_dark(), chosen=[chosen], without=cells
+        )
         drawn.draw(
-            figure, table, "difference-confusion", alt=f"Errors of {reader} minus those of {other}",
+            figure, table, "difference-confusion",
+            alt=f"Errors of {reader} minus those of {other}; choose a cell below by its select boxes",
             note=confusion.difference_note(table, reader, other), narrowest=confusion.narrowest(classes),
+            on_select=partial(confusion_cell.clicked, "difference-confusion"),
         )  # fmt: skip
     if cells:
         found = confusion.without_excess(own, theirs, classes, cells)

@@ -1,9 +1,10 @@
 """Accuracy, Confusion and Mistakes in a real browser; every test fails on a console error or an outside request."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright import sync_api
@@ -15,6 +16,10 @@ from tests.made_store import made_progress, made_store
 from tests.served import served
 
 pytestmark = pytest.mark.browser
+
+HIDDEN = """[...document.querySelectorAll('.st-key-confusion, .st-key-difference-confusion')].reduce(
+  (most, box) => Math.max(most, box.scrollWidth - box.clientWidth), 0)"""
+"""Pixels of a matrix that stand beyond its place on the page."""
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +117,30 @@ def test_a_click_on_a_cell_of_the_confusion_opens_its_frames_and_the_link_keeps_
     assert choices(page) == {"study": "views", "truth": "IVC", "said": "IVC"}
     page.reload()
     page.get_by_text("frames of IVC rightly called so").wait_for()
+
+
+def test_a_click_on_a_cell_of_the_difference_opens_the_frames_of_both_readers(
+    page: sync_api.Page, address: str
+) -> None:
+    reader, other = "CVCNet · whole network · 75 %", "CVCNet · output layers · 75 %"
+    page.goto(f"{address}confusion?{urlencode({'study': 'views', 'minus': other})}")
+    chart = page.locator(".st-key-difference-confusion")
+    squares = chart.locator(".scatterlayer .point")
+    sync_api.expect(squares).to_have_count(len(CLASSES) ** 2)
+    assert page.evaluate(HIDDEN) == 0
+    texts = page.evaluate("document.querySelector('.st-key-difference-confusion .js-plotly-plot').data[0].text.flat()")
+    place, shown = next((place, text) for place, text in enumerate(texts) if text.startswith("−"))
+    label, said = CLASSES[place // len(CLASSES)], CLASSES[place % len(CLASSES)]
+    told = page.get_by_text(f"frames of {label} that both answered, called {said}: ")
+    again_until(told, lambda: click_at(squares.nth(place)))
+    counts = [int(number) for number in re.findall(r"(\d+) by CVCNet", told.inner_text())]
+    assert counts[0] - counts[1] == int(shown.replace("−", "-"))
+    images = page.locator(".st-key-confusion-images img")
+    images.first.wait_for()
+    assert max(counts) <= images.count() <= sum(counts)
+    for name in (reader, other):
+        sync_api.expect(page.locator(f".st-key-confusion-images [title$='{name}']")).to_have_count(images.count())
+    assert choices(page) == {"study": "views", "minus": other, "truth": label, "said": said}
 
 
 def test_curves_of_a_study_without_validation_are_of_its_test_images(page: sync_api.Page, fixed: str) -> None:
