@@ -1,11 +1,15 @@
-"""The Embedding map in a real browser: a map is made, the frame under the pointer shows, a region is chosen."""
+"""The Embedding map in a real browser: a map is made, the frame under the pointer shows, regions are chosen."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from itertools import pairwise
+from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 from playwright import sync_api
 
+from engine import embeddings
+from tests.browser.conftest import again_until
 from tests.made_classification import made_classification
 from tests.served import served
 
@@ -17,27 +21,39 @@ POINT = """(trace) => {
   return [box.left + xaxis._offset + xaxis.d2p(points.x[0]), box.top + yaxis._offset + yaxis.d2p(points.y[0])];
 }"""
 
+LEFT = """() => {
+  const chart = document.querySelectorAll('.js-plotly-plot')[1], [from, to] = chart._fullLayout.xaxis.range;
+  return chart._fullData.flatMap(trace => [...trace.x]).filter(x => x < (from + to) / 2).length;
+}"""
+"""Number of the second map's points in the left half of its plot."""
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A study of classes; of fold 0 there are maps by UMAP, none by t-SNE."""
     folder = tmp_path_factory.mktemp("maps")
-    made_classification(
+    store = made_classification(
         folder / "results", folder / "cache", patients=8, strategies=("whole network",), fractions=(75,)
     )
+    plan = store.plan("views")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embeddings, "embedding_map", lambda features, *rest, **more: features[:, :2].astype(np.float32))
+        for trial in plan.loc[plan["fold"] == 0, "id"]:
+            embeddings.stored_map(store, "views", trial, "UMAP")
     with served(folder / "results", folder / "cache", "/layers") as url:
         yield url
 
 
-def drawn_around(page: sync_api.Page, chart: int, left: float, top: float, right: float, bottom: float) -> None:
-    """A line with the mouse around a part of a chart's plot."""
+def dragged(page: sync_api.Page, chart: int, *corners: tuple[float, float]) -> None:
+    """The mouse, pressed, from corner to corner of a chart's plot: parts of its width and height."""
     box = page.locator(".js-plotly-plot .nsewdrag").nth(chart).bounding_box()
     assert box is not None
-    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
     page.mouse.move(*places[0])
     page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=6)
+    for before, after in pairwise(places):
+        page.mouse.move((before[0] + after[0]) / 2, (before[1] + after[1]) / 2, steps=3)
+        page.mouse.move(*after, steps=3)
     page.mouse.up()
 
 
@@ -62,12 +78,8 @@ def test_a_map_is_made_shows_the_frame_under_the_pointer_and_lets_a_region_be_ch
     sync_api.expect(frame).to_be_hidden()
 
     region = page.get_by_text("Chosen region · 28 images")
-    for _ in range(4):  # a busy machine loses some of the mouse's way
-        drawn_around(page, 1, 0.01, 0.01, 0.99, 0.99)
-        with suppress(sync_api.TimeoutError):
-            region.wait_for(timeout=10_000)
-            break
-    sync_api.expect(region).to_be_visible()
+    corners = (0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.01)
+    again_until(region, lambda: dragged(page, 1, *corners))  # a busy machine loses some of the mouse's way
     page.locator(".st-key-region-images img").nth(15).wait_for()
     chosen = (
         "[...document.querySelectorAll('.js-plotly-plot')].slice(0, 2).map(c => c._fullData[0].selectedpoints?.length)"
@@ -78,3 +90,21 @@ def test_a_map_is_made_shows_the_frame_under_the_pointer_and_lets_a_region_be_ch
     page.get_by_text("Chosen region · 28 images").wait_for()
     page.get_by_role("button", name="Clear").click()
     page.get_by_text("Draw around a region of a map").wait_for()
+
+
+def test_a_box_on_a_umap_opens_the_frames_in_it_and_their_confusion(page: sync_api.Page, address: str) -> None:
+    page.goto(f"{address}embedding-map?study=views")
+    page.get_by_text("UMAP", exact=True).click()
+    page.get_by_text("UMAP of 50 principal components, 15 neighbours, seed 0").wait_for()
+    sync_api.expect(page.locator(".js-plotly-plot .xtitle").nth(1)).to_have_text("UMAP 1 (no unit)")
+    assert parse_qs(urlsplit(page.url).query)["map"] == ["UMAP"]
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot')[1]?._fullData?.length === 7")
+    page.locator("[data-title='Box Select']").nth(1).click()
+    inside = page.evaluate(LEFT)
+    assert 0 < inside < 28
+    region = page.get_by_text(f"Chosen region · {inside} images")
+    again_until(region, lambda: dragged(page, 1, (0.01, 0.01), (0.5, 0.99)))
+    sync_api.expect(page.locator(".st-key-region-images img")).to_have_count(min(inside, 16))
+    page.locator(".st-key-region .js-plotly-plot .heatmaplayer image").wait_for(state="attached")
+    counts = page.evaluate("document.querySelector('.st-key-region .js-plotly-plot').data[0].text.flat()")
+    assert sum(int(count or 0) for count in counts) == inside
