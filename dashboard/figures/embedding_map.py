@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy.linalg import orthogonal_procrustes
 
-from dashboard.figures.palette import ACCENT, FAINT, GRID, empty, layout
+from dashboard.figures.palette import ACCENT, FAINT, GRID, INK, PLAIN, SCALES, empty, layout
 from dashboard.figures.rows import rows
 from engine.embeddings import PARTS, EmbeddingMap
 
@@ -184,19 +184,24 @@ def confusion(counts: pd.DataFrame, *, dark: bool = False) -> go.Figure:
     names = [str(name) for name in counts.index]
     share = counts.to_numpy(float) / np.maximum(counts.to_numpy().sum(axis=1, keepdims=True), 1)
     wrong = ~np.eye(len(names), dtype=bool)
-    scale = [[0, GRID[dark]], [0.5, GRID[dark]], [1, "#dd7f35"]]
-    figure = go.Figure(layout=layout(dark=dark, height=110 + 26 * len(names), margin={"l": 8, "r": 8, "t": 46, "b": 8}))
+    orange, *_, blue = SCALES["colour-blind safe", dark]
+    head = 34 + 7 * max(map(len, names))
+    figure = go.Figure(
+        layout=layout(dark=dark, height=head + 8 + 26 * len(names), margin={"l": 8, "r": 8, "t": head, "b": 8})
+    )
     figure.add_heatmap(
         z=np.where(wrong, share, -share),
         x=names, y=names, zmin=-1, zmax=1, showscale=False, xgap=2, ygap=2,
-        colorscale=[[0, "#1591b5"], *scale[1:]],
+        colorscale=[[0, blue], [0.5, PLAIN[dark]], [1, orange]],
         text=[[str(value) if value else "" for value in line] for line in counts.to_numpy()],
-        texttemplate="%{text}",
+        texttemplate="%{text}", textfont={"color": INK[dark]},
         customdata=100 * share,
         hovertemplate="true: %{y}<br>said: %{x}<br>%{text} frames, %{customdata:.0f} % of the class<extra></extra>",
     )  # fmt: skip
-    figure.update_xaxes(side="top", title={"text": "said (frames)", "standoff": 4}, tickangle=-30, automargin=True)
-    figure.update_yaxes(autorange="reversed", title="true class", automargin=True)
+    title = {"font": {"size": 12, "color": FAINT[dark]}, "standoff": 4}
+    plain = {"ticks": "", "showgrid": False, "tickfont": {"size": 12}}
+    figure.update_xaxes(side="top", title={"text": "said (frames)", **title}, tickangle=-90, **plain)
+    figure.update_yaxes(autorange="reversed", title={"text": "true class", **title}, automargin=True, **plain)
     return figure
 
 

@@ -59,7 +59,7 @@ def draw(
 ) -> None:
     """A chart per map; what is chosen in one is chosen in the other, and in those that are looked at later."""
     region = chosen()
-    for column, (side, table) in zip(st.columns(len(tables)), tables.items(), strict=True):
+    for column, (side, table) in zip(st.columns(len(tables), gap="medium"), tables.items(), strict=True):
         key = _key(side, found[side], table, by, pictures)
         with column:
             with st.container(horizontal=True, vertical_alignment="center"):
