@@ -1,6 +1,7 @@
 """The door to maps of embeddings: those that are kept, and those that are being made."""
 
 import base64
+from collections.abc import Iterable
 
 import pandas as pd
 import streamlit as st
@@ -23,7 +24,13 @@ class _NotYet(Exception):
 
 def with_embedding(study: str, trials: pd.DataFrame) -> pd.DataFrame:
     """The trials whose embedding is kept."""
-    return trials[trials["id"].isin(data.store().has_embeddings(study))].reset_index(drop=True)
+    return trials[trials["id"].isin(among(study, trials["id"]))].reset_index(drop=True)
+
+
+def among(study: str, names: Iterable[str]) -> list[str]:
+    """Those of the names under which an embedding is kept."""
+    kept = data.store().has_embeddings(study)
+    return [name for name in names if name in kept]
 
 
 def embedding_map(task: MapTask) -> EmbeddingMap | Making:

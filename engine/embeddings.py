@@ -147,6 +147,14 @@ def embedding_map(
     return places
 
 
+def before_training(trial_id: str) -> str:
+    """Name of the embedding that the start weights of a trial gave of its images, in place of the trial's id.
+
+    Kept where their output layer is new: other start weights are tested as they are, by a trial of their own.
+    """
+    return f"start-{trial_id}"
+
+
 def map_name(trial_id: str, method: MapMethod = "t-SNE", *, seed: int = 0, perplexity: float = PERPLEXITY) -> str:
     """Name of a map's file in its study: all that decides its points."""
     return f"maps/{trial_id}-{method.lower()}-p{perplexity:g}-s{seed}-r{MAP_REVISION}.npz"

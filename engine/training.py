@@ -50,11 +50,14 @@ def run_trial(
     held_out: HeldOut | None = None,
     old_classes: Sequence[str] = (),
     keep_embedding: Callable[[bytes], None] | None = None,
+    keep_start_embedding: Callable[[bytes], None] | None = None,
     before_step: Callable[[], None] | None = None,
 ) -> tuple[Attempt, bytes]:
     """The attempt with all its measures, and its trained tensors as safetensors.
 
-    `report` hears every epoch, `keep_embedding` takes what a classifier's last hidden layer says of its images.
+    `report` hears every epoch, `keep_embedding` takes what a classifier's last hidden layer says of its images,
+    `keep_start_embedding` what it said before training where the output layer is new: no test of the start weights
+    as they are can tell that.
     What `before_step` raises before a training step ends the trial. `old_classes` are those that the start weights
     tell apart. On a CPU the same trial gives the same numbers, whatever runs beside it. A trial without units tests
     the start weights as they are.
@@ -70,6 +73,8 @@ def run_trial(
     total = sum(parameter.numel() for parameter in network.parameters())
     split = split_of(trial, dataset)
     work = work_of(trial, network, dataset, split, old_classes=old_classes)
+
+    begun = work.embedding() if trial.new_output and keep_start_embedding is not None else None
 
     epochs: list[Epoch] = []
     best_epoch, best, stopped, learned = 0, dict[str, Tensor](), True, 0
@@ -113,6 +118,8 @@ def run_trial(
     )
     if keep_embedding is not None and (content := work.embedding()) is not None:
         keep_embedding(content)
+    if keep_start_embedding is not None and begun is not None:
+        keep_start_embedding(begun)
     return attempt, save({name: tensor.contiguous().cpu() for name, tensor in best.items()})
 
 

@@ -1,6 +1,6 @@
 """Studies of classes: start weights, plans, and one run under a real Ray."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,10 +11,12 @@ from safetensors.torch import load_file, save_file
 from engine import study as planning
 from engine.class_pretraining import class_start_weights, held_out_classes
 from engine.datasets import Dataset, open_dataset
+from engine.embeddings import before_training
 from engine.errors import DataError, StrategyError, WeightsError
 from engine.preparation import prepare, preview
 from engine.pretraining import load_held_out
 from engine.search import running
+from engine.search.worker import train_trial
 from engine.store import Store
 from engine.study_settings import (
     DataSettings,
@@ -200,6 +202,23 @@ def test_weights_of_other_classes_are_not_tested_as_they_are(folder: Path, cache
         "whole network": True,
         "from scratch": False,
     }
+
+
+def test_a_worker_keeps_what_weights_of_other_classes_say_before_training(
+    folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.at(tmp_path)
+    ready = prepare(a_study(folder, strategies=("whole network", "from scratch")), store, cache, lambda *_: None)
+    for weights in ready.starts.values():
+        store.write_start_weights("views", weights.sha256, weights.path.read_bytes())
+    monkeypatch.setattr("engine.search.worker.tune.report", lambda *_: None)
+    monkeypatch.setattr("engine.search.worker.os.nice", lambda *_: 0)
+    work = {"root": store.files.root, "study": "views", "cache": str(cache), "held_out": {}}
+    for trial in ready.trials:
+        train_trial({"trial": asdict(trial), "work": work})
+    assert set(store.attempts("views")["state"]) == {"completed"}
+    whole, scratch = (trial.id for trial in ready.trials)
+    assert store.has_embeddings("views") == {whole, scratch, before_training(whole)}
 
 
 def test_rates_and_iterations_follow_the_batch_size(folder: Path, cache: Path, tmp_path: Path) -> None:

@@ -266,6 +266,30 @@ def test_the_embedding_is_what_the_last_unit_sees(start: dict[str, torch.Tensor]
     assert torch.allclose(found["features"][-1].float(), expected, atol=2e-3)
 
 
+def test_of_start_weights_with_other_classes_the_embedding_before_training_is_kept(
+    start: dict[str, torch.Tensor],
+) -> None:
+    last = list(tensor_names(build("cvcnet", width=4, classes=3)).values())[-1]
+    other = {name: torch.zeros(7, 3) if name in last else tensor for name, tensor in start.items()}
+    after: list[bytes] = []
+    before: list[bytes] = []
+    data, new = stripes(), planned(new_output=True, max_epochs=1)
+    attempt, _ = run_trial(new, data, other, keep_embedding=after.append, keep_start_embedding=before.append)
+    found, moved = load(before[0]), load(after[0])
+    assert torch.equal(found["index"], moved["index"])
+    assert not torch.allclose(found["features"], moved["features"], atol=2e-2)
+    network = build("cvcnet", width=4, classes=3)
+    network.load_state_dict(start)
+    network.eval()
+    images = torch.from_numpy(data.images[found["index"].numpy()].copy())[:, None].float() / 255
+    with torch.inference_mode():
+        expected = network.embedding(images)  # type: ignore[attr-defined]
+    assert torch.allclose(found["features"].float(), expected, atol=2e-3)
+    assert run_trial(new, data, other)[0].test_images == attempt.test_images
+    run_trial(planned(max_epochs=1), data, start, keep_start_embedding=before.append)
+    assert len(before) == 1
+
+
 @pytest.mark.parametrize("statistics", ["hold", "update"])
 def test_statistics_of_frozen_units_are_held_or_updated(start: dict[str, torch.Tensor], statistics: str) -> None:
     last = UNITS["cvcnet"][-1]

@@ -88,14 +88,27 @@ def test_what_began_at_random_has_no_map_before() -> None:
     assert "No map before fine-tuning: this network began from random weights." in told
 
 
-def test_start_weights_of_other_classes_have_no_map_before_and_the_page_says_why(
-    monkeypatch: pytest.MonkeyPatch,
+def test_start_weights_of_other_classes_are_seen_by_their_last_hidden_layer_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "No map before" not in texts(run("views"))
+    assert "no output layer" not in texts(run("views"))
     monkeypatch.setattr(data_images, "start_tests", lambda study: data_images.data.plan(study).iloc[:0])
     told = texts(run("views"))
     assert "Start weights as they are" not in told
-    assert "the start weights have no output layer for the classes of this study" in told
+    assert "No map before fine-tuning: the start weights have no output layer for the classes of this study" in told
+    assert "run the study under another name" in told
+    store = Store.at(folder / "results")
+    plan = store.plan("views")
+    (after,) = plan.loc[(plan["strategy"] == "whole network") & (plan["fold"] == 0), "id"]
+    name = embeddings.before_training(after)
+    store.write_embedding("views", name, store.embedding("views", after).read_bytes())
+    monkeypatch.setattr(embeddings, "embedding_map", lambda features, *rest, **more: features[:, :2].astype(np.float32))
+    embeddings.stored_map(store, "views", name)
+    told = texts(run("views", set="all"))
+    assert "**Start weights as they are** · 112 images: 112 not tested" in told
+    assert "Before fine-tuning, the start weights have no output layer for the classes of this study" in told
+    assert "No map before" not in told
+    store.files.delete(f"views/embeddings/{name}.safetensors")
 
 
 @pytest.mark.parametrize("asked", [{"colour_by": "right or wrong"}, {"colour_by": "scanner"}, {"draw": "thumbnails"}])

@@ -16,7 +16,7 @@ from engine.embeddings import PARTS, EmbeddingMap
 
 COLOUR_BY = {"class": "label", "right or wrong": "answer", "scanner": "scanner", "set": "part"}
 """What points can be coloured by -> column."""
-RIGHT, WRONG, UNTESTED = "right", "wrong", "not a test image"
+RIGHT, WRONG, UNTESTED = "right", "wrong", "not tested"
 NAMELESS = "not named"
 HUES = ("#1591b5", "#dd7f35", "#6a58b8", "#3f8f4f", "#b8456b", "#c9a227", "#4b6a9b", "#a0522d", "#63b7a5", "#9a7fb8",
         "#77804a")  # fmt: skip

@@ -10,12 +10,13 @@ from dashboard.figures.embedding_map import COLOUR_BY, looks, map_table, turned,
 from dashboard.map_maker import MapTask
 from dashboard.views import finished, headline, map_chart, map_selection
 from dashboard.views.choice import select, switch
-from engine.embeddings import MAP_METHODS, PARTS, MapMethod
+from engine.embeddings import MAP_METHODS, PARTS, MapMethod, before_training
 
 NOTHING = (
     "No embedding of a finished cell is kept in this study. Trials keep what their last hidden layer says of each "
     "image where the study file says so; run the study again to make those that are missing."
 )
+HEADLESS = "the start weights have no output layer for the classes of this study"
 PERPLEXITIES = ("30", "5", "15", "50", "100")
 
 
@@ -50,28 +51,28 @@ def page() -> None:
     tables = {side: table if part == "all" else table[table["part"] == part] for side, table in tables.items()}
     names = values(list(tables.values()), by, answers.classes(study))
     map_chart.draw(study, tables, found, by, looks(names), pictures=pictures)
-    if why := _why_alone(study, tasks, trials):
-        st.caption(why)
+    if told := _of_start(study, tasks, trials):
+        st.caption(told)
     map_selection.draw(study, tables, answers.classes(study))
 
 
-def _why_alone(study: str, tasks: Mapping[str, MapTask], trials: pd.DataFrame) -> str:
-    """Why no map stands before fine-tuning; "" where one does, or where it is only not kept."""
-    if "before" in tasks:
-        return ""
+def _of_start(study: str, tasks: Mapping[str, MapTask], trials: pd.DataFrame) -> str:
+    """Why no map stands before fine-tuning, or one of images that were not tested; "" where all is there."""
     after = trials[trials["id"] == tasks["after"].trial_id].iloc[0]
     if not after["start"]:
         return "No map before fine-tuning: this network began from random weights."
     if (data_images.start_tests(study)["start"] == after["start"]).any():
         return ""
+    if "before" in tasks:
+        return f"Before fine-tuning, {HEADLESS}: they name none, and are seen by their last hidden layer alone."
     return (
-        "No map before fine-tuning: the start weights have no output layer for the classes of this study, so they were "
-        "not tested as they are."
+        f"No map before fine-tuning: {HEADLESS}, and when this training ran their last hidden layer was not kept; run "
+        "the study under another name to have it."
     )
 
 
 def _choose(study: str, trials: pd.DataFrame) -> dict[str, MapTask]:
-    """The maps that are wanted: `before` where the start weights were tested as they are, and `after`."""
+    """The maps that are wanted: `before` where what the start weights say is kept, and `after`."""
     cell = finished.choose_strategy(finished.choose_percent(trials))
     folds = [f"{fold}" for fold in sorted(set(cell["fold"]))]
     fold = select("Fold", folds, "fold", width=90)
@@ -84,7 +85,8 @@ def _choose(study: str, trials: pd.DataFrame) -> dict[str, MapTask]:
     methods: dict[str, MapMethod] = {name: name for name in MAP_METHODS}
     method = methods[switch("Map", list(methods), "map")]
     perplexity = float(select("Perplexity (UMAP: half)", PERPLEXITIES, "perplexity", width=170))
-    ids = {"before": before["id"].iloc[0]} if len(before) else {}
+    kept = [*before["id"], *embedding_maps.among(study, [before_training(after["id"])])]
+    ids = {"before": kept[0]} if kept else {}
     return {
         side: MapTask(study=study, trial_id=str(trial), method=method, seed=0, perplexity=perplexity)
         for side, trial in (ids | {"after": after["id"]}).items()

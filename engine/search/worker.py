@@ -16,6 +16,7 @@ from ray import tune
 
 from engine import steering
 from engine.datasets import Dataset, load_cached
+from engine.embeddings import before_training
 from engine.errors import StoreError, WeightsError
 from engine.evaluation import HeldOut
 from engine.memory import give_back_memory
@@ -85,6 +86,9 @@ def train_trial(config: Mapping[str, Any]) -> None:
                 held_out=None if held_out is None else _held_out_images(cache / held_out),
                 old_classes=work.get("old_classes", {}).get(trial.start_weights, ()),
                 keep_embedding=lambda content: store.write_embedding(work["study"], trial.id, content),
+                keep_start_embedding=lambda content: store.write_embedding(
+                    work["study"], before_training(trial.id), content
+                ),
                 before_step=stoppable(is_cancelled, every=every),
             )
         except Cancelled:

@@ -362,7 +362,10 @@ class Store:
         self.files.delete(f"{study}/weights/{trial_id}.safetensors")
 
     def write_embedding(self, study: str, trial_id: str, content: bytes) -> None:
-        """Keep what a trial's last hidden layer says of its images (safetensors, see `engine.classification`)."""
+        """Keep what a trial's last hidden layer says of its images (safetensors, see `engine.embeddings`).
+
+        What it said before training is kept under `engine.embeddings.before_training(trial_id)`.
+        """
         self.files.write(f"{study}/embeddings/{trial_id}.safetensors", content)
 
     def embedding(self, study: str, trial_id: str) -> Path:
@@ -370,7 +373,7 @@ class Store:
         return self._weights(study, f"{trial_id}.safetensors", "embeddings", "embeddings")
 
     def has_embeddings(self, study: str) -> set[str]:
-        """Ids of the trials whose embedding is kept."""
+        """Ids of the trials whose embedding is kept, and `before_training` of those whose earlier one is."""
         return {name.removesuffix(".safetensors") for name, _ in self.files.names(f"{study}/embeddings")}
 
     def _weights(self, study: str, name: str, what: str, folder: str = "weights") -> Path:
