@@ -104,9 +104,11 @@ def test_a_tile_says_who_was_right_and_what_was_said_instead() -> None:
     table = mistakes.said_table(answers(), ["person", "net"])
     wrong = next(one for one in table.itertuples() if one.index == 1)
     page = mistakes.tile(wrong, ["person", "net"], CLASSES)
-    assert "✗ person" in page
+    assert ">✗</span>person" in page
     assert "says <b>IVC</b>" in page
-    assert "✓ net" in page
+    assert ">✓</span>net" in page
+    named = mistakes.tile(wrong, ["person", "net · whole network · 75 %"], CLASSES)
+    assert ">✓</span>net · whole network · 75&nbsp;%</div>" in named  # a name that is long goes on in the next line
     assert "1.png · p1 · A" in page
     assert page.count("width:90.0%") == 1  # the person has no bars
 

@@ -137,11 +137,12 @@ def tile(row: Any, names: Sequence[str], classes: Sequence[str], *, dark: bool =
     """A frame of `said_table` in words, as HTML: its class and name, then of each reader its answer and bars."""
     parts = [_head(row)]
     for name, right, said, values in zip(names, row.right, row.said, row.probabilities, strict=True):
-        head = f"{'✓' if right else '✗'} {name}"
+        mark, shown = "✓" if right else "✗", escape(name).replace(" %", "&nbsp;%")
         answer = "&nbsp;" if right and not all(row.right) else "" if right else f"says <b>{escape(str(said))}</b>"
         parts.append(
-            f"<div style='font-size:12px;line-height:16px;margin-top:5px' title='{escape(head, quote=True)}'>"
-            f"<div style='overflow:hidden;text-overflow:ellipsis;white-space:nowrap'>{escape(head)}</div>"
+            f"<div style='font-size:12px;line-height:16px;margin-top:5px' title='{mark} {escape(name, quote=True)}'>"
+            f"<div style='overflow-wrap:anywhere'>"
+            f"<span style='display:inline-block;width:14px'>{mark}</span>{shown}</div>"
             f"{answer}</div>"
         )
         if isinstance(values, np.ndarray | list | tuple):

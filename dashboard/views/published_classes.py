@@ -18,11 +18,11 @@ def page() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         _table("Images that each reader got right", cheng_table())
-        _table("Times, and accuracy without excess errors", cheng2017.times())
+        _table("Chi-square tests, as printed", cheng2017.tests())
     with right:
         _table("Images of each category", cheng2017.classes())
-        _table("Chi-square tests, as printed", cheng2017.tests())
         _table("Counts of the Venn diagram that the text gives", cheng2017.agreement())
+    _table("Times, and accuracy without excess errors", cheng2017.times())
     st.caption("Confusion matrices and the other regions are pictures in the paper: they are missing here.")
 
 
@@ -34,4 +34,6 @@ def _title(citation: Citation) -> None:
 
 def _table(title: str, table: pd.DataFrame) -> None:
     st.caption(title)
-    st.dataframe(table, hide_index=True, width="content", height="content")
+    # A column is as wide as its first rows need.
+    columns = {"what": st.column_config.TextColumn(width="large")}
+    st.dataframe(table, hide_index=True, width="content", height="content", column_config=columns)

@@ -75,6 +75,7 @@ def trials(study: str, states: pd.DataFrame) -> None:
     st.dataframe(
         table, hide_index=True, height="content" if len(table) < 12 else 420, key=drawn,
         on_select=partial(_choose, study, drawn, ids), selection_mode="single-row",
+        column_config={"fraction": "part of the images", "learning_rate": "learning rate"},
     )  # fmt: skip
     there_now = states[states["id"] == st.session_state.get(f"trial of {study}")]
     if len(there_now):
