@@ -62,12 +62,8 @@ def draw(
     for column, (side, table) in zip(st.columns(len(tables), gap="medium"), tables.items(), strict=True):
         key = _key(side, found[side], table, by, pictures)
         with column:
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{TITLES[side]}** · {about(table)}", width="stretch")
-                st.download_button(
-                    "CSV", partial(for_file, table), f"{study}-map-{side}.csv", "text/csv", key=f"file map {side}",
-                    help="The points of this map", icon=":material/download:", on_click="ignore", type="tertiary",
-                )  # fmt: skip
+            # Nothing that may need a line of its own: the maps stand at the same height.
+            st.markdown(f"**{TITLES[side]}** · {about(table)}")
             figure = embedding_map(
                 table, by, looks, method=found[side].method, dark=is_dark(), chosen=region.drawn_with(key),
                 pictures=embedding_maps.pictures(study, spread(table)) if pictures else None,
@@ -77,6 +73,10 @@ def draw(
                 selection_mode=("points", "box", "lasso"), alt=f"Map of the embedding: {TITLES[side].lower()}",
             )  # fmt: skip
             st.caption(_told(found[side]))
+            st.download_button(
+                "CSV", partial(for_file, table), f"{study}-map-{side}.csv", "text/csv", key=f"file map {side}",
+                help="The points of this map", icon=":material/download:", on_click="ignore", type="tertiary",
+            )  # fmt: skip
     hover_frame.show(thumbnails.address(data.facts(study)["data"]["fingerprint"]))
 
 

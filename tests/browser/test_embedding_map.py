@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -26,20 +27,30 @@ LEFT = """() => {
   return chart._fullData.flatMap(trace => [...trace.x]).filter(x => x < (from + to) / 2).length;
 }"""
 """Number of the second map's points in the left half of its plot."""
+HEIGHTS = """new Set(
+  [...document.querySelectorAll('.js-plotly-plot')].slice(0, 2).map(chart => chart.getBoundingClientRect().top)).size"""
+"""Number of different heights at which the two maps stand."""
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A study of classes; of fold 0 there are maps by UMAP, none by t-SNE."""
+    """A study of classes with maps of fold 0 by UMAP, none by t-SNE; one with start weights of other classes."""
     folder = tmp_path_factory.mktemp("maps")
-    store = made_classification(
-        folder / "results", folder / "cache", patients=8, strategies=("whole network",), fractions=(75,)
-    )
-    plan = store.plan("views")
+    places = folder / "results", folder / "cache"
+    small: dict[str, Any] = {"strategies": ("whole network",), "fractions": (75,), "patients": 8}
+    store = made_classification(*places, **small)
+    made_classification(*places, study="headless", as_pretrained=False, **small)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embeddings, "embedding_map", lambda features, *rest, **more: features[:, :2].astype(np.float32))
+        plan = store.plan("views")
         for trial in plan.loc[plan["fold"] == 0, "id"]:
             embeddings.stored_map(store, "views", trial, "UMAP")
+        headless = store.plan("headless")
+        (trial,) = headless.loc[headless["fold"] == 0, "id"]
+        before = embeddings.before_training(trial)
+        store.write_embedding("headless", before, store.embedding("headless", trial).read_bytes())
+        for name in (before, trial):
+            embeddings.stored_map(store, "headless", name)
     with served(folder / "results", folder / "cache", "/layers") as url:
         yield url
 
@@ -108,3 +119,14 @@ def test_a_box_on_a_umap_opens_the_frames_in_it_and_their_confusion(page: sync_a
     page.locator(".st-key-region .js-plotly-plot .heatmaplayer image").wait_for(state="attached")
     counts = page.evaluate("document.querySelector('.st-key-region .js-plotly-plot').data[0].text.flat()")
     assert sum(int(count or 0) for count in counts) == inside
+    page.get_by_text("all", exact=True).click()
+    page.get_by_text("After fine-tuning · 112 images: 26 right, 2 wrong, 84 not tested").wait_for()
+    assert page.evaluate(HEIGHTS) == 1
+
+
+def test_start_weights_of_other_classes_have_a_map_before_fine_tuning(page: sync_api.Page, address: str) -> None:
+    page.goto(f"{address}embedding-map?study=headless&colour by=right or wrong&set=all")
+    page.get_by_text("Start weights as they are · 112 images: 112 not tested").wait_for()
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot')[1]?._fullData?.length === 3")
+    assert page.evaluate("document.querySelector('.js-plotly-plot')._fullData[0].x.length") == 112
+    page.get_by_text("Before fine-tuning, the start weights have no output layer for the classes").wait_for()
