@@ -73,7 +73,7 @@ def test_strategies_whose_parameters_only_torch_can_count_are_listed_too(tmp_pat
         (["run", "made.yaml", "--store", "study.yaml/below"], "--store study.yaml/below: cannot be written"),
         (["run", "made.yaml", "--cache", "study.yaml"], "--cache study.yaml: cannot be written"),
         (["run", "made.yaml", "--cache", "study.yaml/below", "--dry-run"], "--cache study.yaml/below: cannot be"),
-        (["run", "made.yaml", "--address", "auto"], "--address"),
+        (["run", "made.yaml", "--address", "somewhere"], "--address somewhere: expected auto, HOST:PORT"),
         (["serve", "--port", "70000"], "--port"),
         (["frobnicate"], "frobnicate"),
     ],
