@@ -12,11 +12,14 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from dashboard.health import is_healthy
+from dashboard.views import launch_check
 from engine import config
 from engine import study as planning
 from engine.datasets import simulated_dataset
@@ -66,6 +69,7 @@ def test_strategies_whose_parameters_only_torch_can_count_are_listed_too(tmp_pat
         (["table", "x", "--format", "pdf"], "'pdf' is none of text, csv, json, latex"),
         (["table", "x", "--measure", "auc"], "'auc' is none of dice, iou, hd95"),
         (["check", ".", "--where", "label"], "expected COLUMN=VALUE"),
+        (["check", ".", "--drop", 'label="a, b'], "--drop label=\"a, b: unexpected end of data; write 'label="),
         (["run", "made.yaml", "--name", ".."], "'name' is '..'"),
         (["run", "made.yaml", "--name", ""], "'name' is ''"),
         (["run", "made.yaml", "--name", "a/b", "--dry-run"], "'name' is 'a/b'"),
@@ -111,6 +115,33 @@ def test_a_run_with_crashed_trials_ends_with_exit_code_one(
 
 def test_conditions_on_one_column_are_joined() -> None:
     assert cli._conditions(["label=a", "scanner=x", "label=b,a"]) == {"label": ["a", "b"], "scanner": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ('"cyst, simple",solid', ["cyst, simple", "solid"]),
+        ('9" probe,x', ['9" probe', "x"]),
+        ('"the ""large"" one, left"', ['the "large" one, left']),
+        ("", [""]),
+        ("a,", ["a", ""]),
+        ("b=c", ["b=c"]),
+    ],
+)
+def test_values_are_quoted_as_in_a_manifest(text: str, values: list[str]) -> None:
+    assert cli._conditions([f"label={text}"]) == {"label": values}
+    assert cli._conditions([f"label={launch_check._quoted(values)}"]) == {"label": values}
+
+
+def test_images_are_chosen_by_a_value_with_a_comma(tmp_path: Path) -> None:
+    rows = ["image,label", *(f'{name}.png,"{name}, left"' for name in ("cyst", "solid")), "cyst right.png,cyst"]
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    for number, name in enumerate(("cyst", "solid", "cyst right")):
+        noise = np.random.default_rng(number).integers(0, 255, (32, 32), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{name}.png")
+    for option, images in (("--where", 1), ("--keep", 1), ("--drop", 2)):
+        said = here("check", ".", "--labels", option, 'label="cyst, left"', "--json", folder=tmp_path)
+        assert json.loads(said.stdout)["images"] == images, said.stdout
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,10 @@ def check(
         typer.Option(help="Manifest column whose masks are learned, or NAME=COLUMN; again for several structures."),
     ] = None,
     where: Annotated[
-        list[str] | None, typer.Option(help="Keep only rows where COLUMN=VALUE[,VALUE]; may be given again.")
+        list[str] | None,
+        typer.Option(
+            help="Keep only rows where COLUMN=VALUE[,VALUE]; may be given again. 'COLUMN=\"A, B\"' is one value."
+        ),
     ] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Look at classes of images in place of masks.")] = False,
     label: Annotated[str | None, typer.Option(help="Manifest column that names the class, with --labels.")] = None,

@@ -1,5 +1,6 @@
 """Conditions on a manifest's columns on the command line, and the steps of `check`'s funnel in the order given."""
 
+import csv
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,14 +26,21 @@ class StepsInOrder(TyperCommand):
 
 
 def conditions(option: str, texts: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Column and values of each `COLUMN=VALUE[,VALUE]`. Raises StudyFileError with a line for each that is none."""
-    wrong = [text for text in texts if "=" not in text]
-    if wrong:
-        raise StudyFileError([f"--{option} {text}: expected COLUMN=VALUE, such as label=benign" for text in wrong])
-    found = []
+    """Column and values of each `COLUMN=VALUE[,VALUE]`, whose values are quoted as in a manifest, a CSV file.
+
+    Raises StudyFileError with a line for each that is none.
+    """
+    found, wrong = [], []
     for text in texts:
-        column, values = text.split("=", 1)
-        found.append((column, values.split(",")))
+        column, equals, values = text.partition("=")
+        try:
+            found.append((column, next(csv.reader([values], strict=True)) or [""]))
+        except csv.Error as error:
+            wrong.append(f"--{option} {text}: {error}; write 'label=\"a, b\",c' for the values 'a, b' and 'c'")
+        if not equals:
+            wrong.append(f"--{option} {text}: expected COLUMN=VALUE, such as label=benign")
+    if wrong:
+        raise StudyFileError(wrong)
     return found
 
 

@@ -1,5 +1,7 @@
 """What a study comes to before it starts: mistakes with their lines, images, trials, time and disk."""
 
+import csv
+import io
 import shlex
 import subprocess
 import sys
@@ -144,8 +146,15 @@ def _options(tree: object) -> list[str]:
     else:
         words += [word for column in _listed(found.get("mask")) for word in ("--mask", column)]
     for column, values in where.items() if isinstance(where, Mapping) else ():
-        words += ["--where", f"{column}={','.join(_listed(values))}"]
+        words += ["--where", f"{column}={_quoted(_listed(values))}"]
     return words
+
+
+def _quoted(values: Sequence[str]) -> str:
+    """The values with commas between them, those in quotes that have one themselves."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
 
 
 def _listed(value: Any) -> list[str]:
