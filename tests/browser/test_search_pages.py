@@ -1,10 +1,12 @@
 """A study launched from the page, seen to fill, stopped, gone on with and extended: a real Ray, a real browser."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright import sync_api
 
@@ -111,6 +113,34 @@ def test_a_study_is_launched_stopped_gone_on_with_and_extended(page: sync_api.Pa
     expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(["completed (20)"], timeout=2 * LIMIT)
     assert states(store) == ["completed"] * 20
     expect(stop).to_be_disabled(timeout=LIMIT)  # what runs is listed first: the next test finds it ended
+
+
+def test_a_launched_run_outlives_the_dashboard_and_the_next_one_shows_it_to_its_end(
+    page: sync_api.Page, tmp_path: Path
+) -> None:
+    store = Store.at(tmp_path / "results")
+    with served(tmp_path / "results", tmp_path) as address:
+        page.goto(f"{address}launch")
+        write(page, FILE + "folds: {of: 5, run: [0, 1]}\n")
+        page.get_by_text("'launched': no mistake in the file.").wait_for()
+        launch(page)
+        page.goto("about:blank")  # a page that lost its server says so in the console, which no test may
+        (dashboard,) = [one for one in psutil.Process().children() if str(tmp_path / "results") in one.cmdline()]
+        while not states(store):
+            page.wait_for_timeout(100)
+        run = psutil.Process(store.progress("launched")["process"])
+        ended = [dashboard, *dashboard.children(recursive=True)]
+        for one in [one for one in ended if os.getsid(one.pid) == os.getsid(dashboard.pid)]:  # as with a terminal
+            one.kill()
+        dashboard.wait(20)
+        assert len(states(store)) < 6
+        assert run.status() != psutil.STATUS_ZOMBIE
+    with served(tmp_path / "results", tmp_path) as address:
+        page.goto(f"{address}running?study=launched")
+        expect(page.locator(".js-plotly-plot .legendtext")).to_have_text(["completed (6)"], timeout=LIMIT)
+        expect(button(page, "Stop the study")).to_be_disabled(timeout=LIMIT)
+    told = store.progress("launched")
+    assert (told["process"], told["state"], states(store)) == (run.pid, "finished", ["completed"] * 6)
 
 
 def choose(page: sync_api.Page, study: str) -> None:
