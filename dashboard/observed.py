@@ -13,8 +13,8 @@ from dashboard.sign_in import WHO
 
 LOG = logging.getLogger("whichlayers.requests")
 PARTS = {
-    "inference": "live", "reader": "reader", "thumbnails": "pictures", "media": "pictures", "sign-in": "sign-in",
-    "sign-out": "sign-in", "healthz": "health", "readyz": "health", "metrics": "health",
+    "inference": "live", "reader": "reader", "thumbnails": "pictures", "media": "pictures", "exports": "exports",
+    "sign-in": "sign-in", "sign-out": "sign-in", "healthz": "health", "readyz": "health", "metrics": "health",
 }  # fmt: skip
 """First step of a path -> which part of the server answers it; others are pages."""
 

@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 from streamlit.web import bootstrap
 
-from dashboard import kept_uploads, limits, logs, reader_page, thumbnails, watching
+from dashboard import exports, kept_uploads, limits, logs, reader_page, thumbnails, watching
 from dashboard.figures.palette import GROUND
 from dashboard.launch import uploads
 from dashboard.live import program as live_program
@@ -119,6 +119,7 @@ def create(
         Mount(f"{prefix}/inference", app=inference),
         Mount(f"{prefix}/reader", app=reader_page.build(store_root(), cache_root())),
         *thumbnails.routes(prefix),
+        *exports.routes(prefix),
         *(Route(f"{prefix}/{page}", _open(page, prefix)) for page in PAGES),
     ]
     program: ASGIApp = st.App(Path(__file__).with_name("app.py"), routes=routes, lifespan=lifespan)

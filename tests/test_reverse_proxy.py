@@ -232,7 +232,8 @@ def test_no_file_but_a_frame_of_ones_own_is_handed_out(behind: Behind, web: http
 
 @pytest.mark.parametrize("way", ["inference/static/", "inference/assets/", "inference/svelte/", "reader/", "static/",
                                  "inference/gradio_api/custom_component/x/client/component/", "thumbnails/", "media/",
-                                 "inference/gradio_api/stream/a/b/c/", "app/static/", "component/x/"])  # fmt: skip
+                                 "inference/gradio_api/stream/a/b/c/", "app/static/", "component/x/",
+                                 "exports/"])  # fmt: skip
 def test_no_other_way_leads_to_a_file_of_the_server(behind: Behind, web: httpx.Client, way: str) -> None:
     for path in ("../" * 12 + "etc/passwd", "..%2f" * 12 + "etc%2fpasswd", "%2e%2e/" * 12 + "etc/passwd",
                  "/etc/passwd", "%2fetc%2fpasswd", "..%5c" * 12 + "etc%5cpasswd"):  # fmt: skip

@@ -22,8 +22,8 @@ EVERYTHING = [
     "inference/", "inference/config", "inference/gradio_api/info", "inference/gradio_api/file=/etc/passwd",
     "inference/gradio_api/queue/data?session_hash=x", "inference/gradio_api/call/predict/x",
     "inference/gradio_api/heartbeat/x", "inference/theme.css", "inference/assets/x.js", "inference/static/x.png",
-    "reader/", "reader/page.js", "reader/api/demo", "thumbnails/x/0.jpg", "metrics", "healthz/", "readyz/x", "nonsense",
-    "%2e%2e/healthz/..%2fmetrics", "sign-in/../metrics", "//metrics", "favicon.png",
+    "reader/", "reader/page.js", "reader/api/demo", "thumbnails/x/0.jpg", "exports/x", "metrics", "healthz/",
+    "readyz/x", "nonsense", "%2e%2e/healthz/..%2fmetrics", "sign-in/../metrics", "//metrics", "favicon.png",
 ]  # fmt: skip
 POSTED = [
     "inference/gradio_api/upload", "inference/gradio_api/queue/join", "inference/gradio_api/call/predict",

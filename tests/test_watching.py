@@ -40,7 +40,7 @@ def test_requests_are_counted_by_part_and_status_and_by_nothing_that_grows() -> 
         assert figure("whichlayers_requests_total", part=part, status="404") > count
     metrics = [metric for metric in gauges.REGISTRY.collect() if "request" in metric.name]
     assert {sample.labels["part"] for metric in metrics for sample in metric.samples} <= {
-        "pages", "live", "reader", "pictures", "sign-in", "health",
+        "pages", "live", "reader", "pictures", "exports", "sign-in", "health",
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data
+from dashboard.exports import Export
 from dashboard.figures.answer import duration
 from dashboard.pages import TO_OPEN
 from dashboard.places import cache_root, command
@@ -21,7 +22,7 @@ NAMES = {"closed": "trials done", "size": "size (MB)", "changed": "last change (
 CHOSEN, DRAWN = "study chosen", "studies drawn"
 """Of a session: the study chosen in the list, and the list that it was chosen in."""
 EXPORTED = "study exported"
-"""Where a session keeps its last file: what was asked for, and the temporary folder, which goes with the session."""
+"""Where a session keeps its last file: what was asked for, and the export, which goes with the session."""
 
 
 def page() -> None:
@@ -102,28 +103,23 @@ def _rename(name: str, to: str) -> None:
 
 
 def _export(name: str, busy: bool) -> None:
-    """The file is made first, so that what is in the way is said, and read when the browser asks for it."""
+    """The file is made first, so that what is in the way is said, and sent when the browser asks for it."""
     with_images = st.checkbox("with the decoded images (they may show patients)", key=f"images of {name}")
     words = ("export", name, f"{name}.zip", *(["--with-images"] if with_images else []))
     asked = (name, data.stamp(name), with_images)
     if st.button("Export as one file", icon=":material/folder_zip:", disabled=busy, help=f"`{command(*words)}`"):
         st.session_state.pop(EXPORTED, None)
-        folder = tempfile.TemporaryDirectory()
+        export = Export(words[2])
         try:
             with st.spinner("Writing the file …"):
-                studies.pack(
-                    data.store(), name, Path(folder.name) / words[2], cache=cache_root() if with_images else None
-                )
-            st.session_state[EXPORTED] = (asked, folder)
+                studies.pack(data.store(), name, export.file, cache=cache_root() if with_images else None)
+            st.session_state[EXPORTED] = (asked, export)
         except WhichLayersError as error:
             st.error("  \n".join(error.problems))
-    made, folder = st.session_state.get(EXPORTED, ((), None))
-    if folder is not None and made == asked:
-        file = Path(folder.name) / words[2]
-        st.download_button(
-            f"{file.name} ({file.stat().st_size / 1e6:.1f} MB)", lambda: file.open("rb"), file.name, "application/zip",
-            icon=":material/download:", on_click="ignore", type="primary",
-        )  # fmt: skip
+    made, export = st.session_state.get(EXPORTED, ((), None))
+    if export is not None and made == asked:
+        said = f"{export.file.name} ({export.file.stat().st_size / 1e6:.1f} MB)"
+        st.link_button(said, export.address, icon=":material/download:", type="primary")
 
 
 @st.dialog("Delete this study?")
