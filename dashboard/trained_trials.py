@@ -10,7 +10,7 @@ from dashboard.figures.answer import NETWORKS, network_name
 from dashboard.figures.measures import main_of
 from engine.datasets.kept_crop import kept_crop
 from engine.store import Store
-from engine.trained import find_trial, trained_trials
+from engine.trained import find_trial, trained_trials, unkept
 from engine.trial import AS_PRETRAINED, Task
 
 ID_LETTERS = 64
@@ -120,6 +120,8 @@ class TrainedStudies:
                 running.append(f"- **{study}** is running ({phase}); its first trial appears here when it is finished.")
         if running:
             return "### No trial is finished yet\n\n" + "\n".join(running)
+        if lines := [f"- {line}" for study in self._store.studies() if (line := unkept(self._store, study))]:
+            return "### No trained network was kept\n\n" + "\n".join(lines)
         return (
             "### Nothing is trained yet\n\nLive shows what a trained network says of your frame. "
             "Train the built-in study first, in a terminal:\n\n```\nwhichlayers run tune_configs/demo.yaml\n```\n\n"

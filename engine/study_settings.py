@@ -288,8 +288,8 @@ class Study:
     resources: ResourceSettings = field(default_factory=ResourceSettings)
     """What one trial may use."""
     keep_weights: Literal["all", "best", "none"] = "all"
-    """Trained tensors that stay on disk: of `all` trials, of the `best` fold of each cell by validation, or `none`.
-    Decides no result; *Live* and exports need them."""
+    """Trained tensors that stay on disk: of `all` trials, of the `best` fold of each cell by validation (what
+    earlier runs kept beside it goes), or `none` from now on. Decides no result; *Live* and exports need them."""
 
 
 def start_name(start: StartSettings) -> str:

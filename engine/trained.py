@@ -3,7 +3,7 @@
 import pandas as pd
 
 from engine.errors import StoreError
-from engine.store import Store, latest
+from engine.store import Store, closed_ids, latest
 
 BEST = "best"
 FEWEST_LETTERS = 4
@@ -27,6 +27,17 @@ def trained_trials(store: Store, study: str) -> pd.DataFrame:
     return latest(rows).sort_values(["fraction", "best_validation"], ascending=False, kind="stable")
 
 
+def unkept(store: Store, study: str) -> str:
+    """One line where trials of the study are finished and no trained tensors of them are there; else ""."""
+    done = closed_ids(store.attempts(study, ("state",)))
+    if not done or done & store.has_weights(study):
+        return ""
+    return (
+        f"study '{study}': of {len(done)} finished trials no trained weights were kept (its 'keep_weights'); another "
+        "study's name, with 'keep_weights: all', trains them again"
+    )
+
+
 def find_trial(store: Store, study: str, wanted: str) -> str:
     """The id of the trained trial that `wanted` names: an id, the first letters of one, or "best".
 
@@ -35,6 +46,8 @@ def find_trial(store: Store, study: str, wanted: str) -> str:
     """
     table = trained_trials(store, study)
     if not len(table):
+        if line := unkept(store, study):
+            raise StoreError(line)
         raise StoreError(f"study '{study}' has no trained trial yet; run it, or wait for its first one")
     if wanted == BEST:
         if table["best_validation"].isna().all():
@@ -48,6 +61,9 @@ def find_trial(store: Store, study: str, wanted: str) -> str:
         return found[0]
     if found:
         raise StoreError(f"study '{study}': {len(found)} trials begin with '{wanted}'; give more letters of the id")
+    done = closed_ids(store.attempts(study, ("state",)))
+    if len(wanted) >= FEWEST_LETTERS and (found := [one for one in done if one.startswith(wanted.lower())]):
+        store.trained_weights(study, found[0])  # raises: they were not kept
     few = f"at least {FEWEST_LETTERS} letters of an id" if len(wanted) < FEWEST_LETTERS else "another id"
     raise StoreError(
         f"study '{study}': no trained trial begins with '{wanted}' among {len(ids)}; give {few}, or 'best'"

@@ -9,6 +9,7 @@ from dashboard.figures.mask_rows import images_table, labels, median_first
 from dashboard.views import finished, unit_maps
 from dashboard.views.choice import select, switch
 from engine.errors import WhichLayersError
+from engine.trained import unkept
 
 NOTHING = (
     "No trained network of this study can be shown: feature maps need a fine-tuned trial's weights and its start "
@@ -24,7 +25,7 @@ def page() -> None:
         return
     trained, source = dict(data_images.trained(study)), data.dataset(study)
     if not trained or source is None:
-        st.info(finished.GONE if trained else NOTHING)
+        st.info(finished.GONE if trained else unkept(data.store(), study) or NOTHING)
         return
     trial = trained[select("Trained trial: most images first, then best validation", list(trained), "trained trial")]
     plan = data.plan(study)

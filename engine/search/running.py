@@ -27,6 +27,7 @@ from engine.search.line import Line
 from engine.search.listening import Listener, Stop
 from engine.search.own_ray import own_ray
 from engine.search.schedulers import scheduler_of
+from engine.search.storing import keep_best_fold
 from engine.search.worker import TRIES
 from engine.store import Lease, Store, latest
 from engine.study_settings import Study
@@ -135,6 +136,9 @@ def _run(
         if folder is not None:
             with suppress(StoreError):  # it only makes reading faster
                 store.compact(study.name)
+        if study.keep_weights == "best":  # what a worker that was killed, or other settings before, have left
+            with suppress(StoreError):
+                keep_best_fold(store, study.name)
     states = list(_settled(study, store, trials).values())
     closed = sum(state in CLOSED for state in states)
     return {

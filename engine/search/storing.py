@@ -40,19 +40,27 @@ def keep(
         time.sleep(pause_seconds)
 
 
-def keep_best_fold(store: Store, study: str, trial: Trial) -> list[str]:
+def keep_best_fold(store: Store, study: str, trial: Trial | None = None) -> list[str]:
     """Removes trained tensors of all folds of the trial's cell but the best one's; gives the ids that they were of.
+
+    Without a trial, of every cell.
 
     The best is by validation: the highest Dice or accuracy, then the lowest loss, then the lowest fold. Workers that
     end folds of a cell at the same moment may both look: each removes what is worse than a fold whose row is there.
     """
     plan = store.plan(study)
     cells = plan.drop(columns=["id", "fold"]).astype(str).agg("|".join, axis=1)
-    ids = plan.loc[cells.isin(cells[plan["id"] == trial.id]), "id"]
+    if trial is not None:
+        cells = cells[cells.isin(cells[plan["id"] == trial.id])]
+    cell_of = dict(zip(plan.loc[cells.index, "id"], cells, strict=True))
     scores = ("validation_dice", "validation_accuracy", "validation_loss")
-    done = latest(store.attempts(study, ("state", "fold", *scores), ids=ids))
+    done = latest(store.attempts(study, ("state", "fold", *scores), ids=cell_of))
     done = done[done["id"].isin(store.has_weights(study)) & (done["state"] == "completed")]
-    worse = [name for _, name in sorted((_rank(row), str(row.id)) for row in done.itertuples())[1:]]
+    worse = [
+        name
+        for _, rows in done.groupby(done["id"].map(cell_of))
+        for _, name in sorted((_rank(row), str(row.id)) for row in rows.itertuples())[1:]
+    ]
     for name in worse:
         store.delete_weights(study, name)
     return worse
