@@ -11,6 +11,9 @@ if TYPE_CHECKING:  # jaxtyping checks only what is imported after this file
     from tests.live_server import LiveServer
     from tests.trained_store import TrainedStore
 
+LONGEST_REASON = 3000
+"""Letters of a failure that was not the last word."""
+
 settings.register_profile("untimed", deadline=None)  # no test depends on how busy a machine is
 settings.load_profile("untimed")
 
@@ -46,3 +49,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Why a test had to be run once more (see `tests/browser/conftest.py`): its name alone would tell nothing."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"run once more: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext[-LONGEST_REASON:])

@@ -34,7 +34,7 @@ sync_api.expect.set_options(timeout=60_000)  # a busy machine draws slowly; what
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What failed in a browser is run once more: beside another worker on two cores a page can take longer than any
-    limit worth having. The summary names each such test (RERUN), as one to look at."""
+    limit worth having. The summary names each such test (RERUN) with its failure, as one to look at."""
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.flaky(reruns=1))
