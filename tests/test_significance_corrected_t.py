@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from engine.errors import DataError
 from engine.significance import corrected_family, corrected_t, holm, smallest_difference, split_ratio, trials_that_would
@@ -58,6 +59,11 @@ def test_holm_multiplies_by_the_number_of_comparisons_that_are_left() -> None:
         [0.09, 0.004, float("nan"), 0.09, 0.2], nan_ok=True
     )
     assert holm([]) == []
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    p = np.random.default_rng(0).uniform(0, 0.2, 30).tolist()
+    assert holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
 
 
 @settings(deadline=None)
