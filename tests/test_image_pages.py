@@ -171,8 +171,8 @@ def test_quality_shows_calibration_and_subgroups_of_one_strategy_and_of_two() ->
     assert "**block 9**: expected calibration error" in both
 
 
-def test_features_without_weights_say_what_is_needed() -> None:
-    assert "No trained network of this study can be shown" in texts(run("features"))
+def test_features_without_weights_say_that_none_were_kept() -> None:
+    assert "of 21 finished trials no trained weights were kept" in texts(run("features"))
 
 
 def test_images_that_left_the_cache_are_said_to_be_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,8 +123,7 @@ def note(table: pd.DataFrame) -> str:
         return ""
     return (
         f"Rows: true class with its number of frames; columns: what was said. In each cell frames, and percent of the "
-        f"row. {_count(right)} of {frames:,.0f} frames are right ({100 * right / frames:.1f} %). Click a cell for its "
-        "frames."
+        f"row. {_count(right)} of {frames:,.0f} frames are right ({100 * right / frames:.1f} %)."
     )
 
 
@@ -133,8 +132,7 @@ def difference_note(table: pd.DataFrame, reader: str, network: str) -> str:
     frames = int(table["images"].iloc[0]) if len(table) else 0
     return (
         f"Errors of {reader} minus those of {network} on the {frames:,} frames that both answered; right answers (the "
-        f"diagonal) are left out. Orange: more errors of {reader}; blue: more of {network}. Click a cell for "
-        "its frames."
+        f"diagonal) are left out. Orange: more errors of {reader}; blue: more of {network}."
     )
 
 

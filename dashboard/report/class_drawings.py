@@ -15,8 +15,6 @@ from dashboard.report.drawings import FEWEST_STEPS, Drawing, Made
 from dashboard.report.readers import Readers
 from engine.architectures import CLASSIFIERS
 
-CLICK = " Click a cell for its frames."
-"""What the page can do, and a file cannot."""
 BESIDE, COLUMN = 140, 110
 """Pixels beside a matrix, and of each of its columns at most."""
 LAYERS = (
@@ -72,7 +70,7 @@ def _confusion(readers: Readers) -> Made:
     told |= dict.fromkeys(readers.people, "a person")
     for name, what in told.items():
         table = confusion.confusion_table(readers.by_name[name], readers.classes)
-        yield f"Confusion: {name} ({what})", confusion.note(table).removesuffix(CLICK), _of(confusion.confusion, table)
+        yield f"Confusion: {name} ({what})", confusion.note(table), _of(confusion.confusion, table)
     for name in readers.people:
         own, other = readers.by_name[name], readers.by_name[readers.reference]
         if name == readers.reference or not set(own["index"]) & set(other["index"]):

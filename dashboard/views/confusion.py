@@ -17,6 +17,8 @@ from dashboard.views.choice import select, several, switch
 NONE = "none"
 POOLED = "all folds"
 PERCENT, COUNTS = "percent of the class", "counts"
+CLICK = " Click a cell for its frames."
+"""What the page can do, and a report's file cannot."""
 
 
 def page() -> None:
@@ -41,10 +43,11 @@ def page() -> None:
     chosen = confusion_cell.choice(cells)
     place, *beside = _places(1 if other == NONE else 2, confusion.narrowest(classes))
     with place:
+        note = confusion.note(cells)
         figure = confusion.confusion(cells, normalised=normalised, dark=is_dark(), chosen=[chosen])
         drawn.draw(
             figure, cells, "confusion", alt=f"Confusion of {reader}; choose a cell below by its select boxes",
-            note=confusion.note(cells), narrowest=confusion.narrowest(classes),
+            note=note and note + CLICK, narrowest=confusion.narrowest(classes),
             on_select=partial(confusion_cell.clicked, "confusion"),
         )  # fmt: skip
     for place in beside:
@@ -106,7 +109,7 @@ def _difference(
         drawn.draw(
             figure, table, "difference-confusion",
             alt=f"Errors of {reader} minus those of {other}; choose a cell below by its select boxes",
-            note=confusion.difference_note(table, reader, other), narrowest=confusion.narrowest(classes),
+            note=confusion.difference_note(table, reader, other) + CLICK, narrowest=confusion.narrowest(classes),
             on_select=partial(confusion_cell.clicked, "difference-confusion"),
         )  # fmt: skip
     if cells:
