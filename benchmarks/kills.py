@@ -83,11 +83,12 @@ def main() -> None:
                 continue
             if wanted.minutes and time.monotonic() - begun > 60 * wanted.minutes:
                 break
-            line = None
+            line, pause = None, where * 7 % 1.0
             while line is None:  # a study may be done before the moment comes
                 going = going or begin(place, f"study-{moment}-{time.time_ns()}")
-                line = disturb(place, going, servers, reference, victim, early=early, where=where)
+                line = disturb(place, going, servers, reference, victim, early=early, where=where, pause=pause)
                 if line is None:
+                    pause /= 2
                     place.add(finish(place, going, reference))
                     going = None
             place.add({"moment": moment, "seed": wanted.seed, **line})
@@ -130,6 +131,7 @@ def disturb(
     *,
     early: bool,
     where: float,
+    pause: float,
 ) -> dict[str, Any] | None:
     """Wait for the moment, kill `victim`, look; gives what was seen, or None where the run was over before."""
     told = dict(zip(("study", "trial"), ("undisturbed", min(reference["numbers"])), strict=True))
@@ -137,7 +139,7 @@ def disturb(
         servers.append(Dashboard(place))
         servers[0].answer(**told)
     killed: Command = going.run if victim in OF_RUN else servers[0]
-    if not _wait_for_moment(place, going, killed, reference, victim, early=early, where=where):
+    if not _wait_for_moment(place, going, killed, reference, victim, early=early, where=where, pause=pause):
         return None
     going.run.look()
     target = killed.find(victim)
@@ -275,9 +277,17 @@ def _span(values: list[float | None]) -> str:
 
 
 def _wait_for_moment(
-    place: Place, going: Going, killed: Command, reference: dict[str, Any], victim: str, *, early: bool, where: float
+    place: Place,
+    going: Going,
+    killed: Command,
+    reference: dict[str, Any],
+    victim: str,
+    *,
+    early: bool,
+    where: float,
+    pause: float,
 ) -> bool:
-    """Returns at the moment that was drawn; tells whether the run was still at work."""
+    """Returns at the moment that was drawn, `pause` seconds after a trial; tells whether the run was still at work."""
     goal = len(_stored(place, going)) + int(where * (MOST_TRIALS + 1))
     since: float | None = None
     while not going.run.is_over:
@@ -289,7 +299,7 @@ def _wait_for_moment(
             if early and (going.first is not None or waited >= where * reference["first"]):
                 return True
             if not early and going.first is not None and len(_stored(place, going)) >= goal:
-                time.sleep(where * 7 % 1.0)
+                time.sleep(pause)
                 return not going.run.is_over
         if time.monotonic() - going.run.begun > 2 * HANG_SECONDS:
             going.run.end()
