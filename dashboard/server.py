@@ -35,7 +35,6 @@ from dashboard.sign_in import SignIn
 from dashboard.sign_in.settings import SignInSettings
 from dashboard.sign_in.settings import load as load_sign_in
 from engine.errors import WhichLayersError
-from engine.memory import give_back_memory
 
 THEME = {
     "theme.baseRadius": "6px",
@@ -139,14 +138,10 @@ async def _sweep_now_and_then() -> None:
 
 
 async def _collect_now_and_then() -> None:
-    """Frees what pages have left in circles: in place of Streamlit's full collection after every run of a page.
-
-    Every page is drawn by a thread of its own, whose freed memory glibc would keep for threads to come.
-    """
+    """Frees what pages have left in circles: in place of Streamlit's full collection after every run of a page."""
     while True:
         await asyncio.sleep(COLLECT_SECONDS)
         await asyncio.to_thread(gc.collect)
-        await asyncio.to_thread(give_back_memory)
 
 
 def _open(page: str, prefix: str) -> Callable[[Request], Awaitable[RedirectResponse]]:
