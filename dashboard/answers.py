@@ -14,6 +14,7 @@ from dashboard.figures.cells import Rate, rates
 from dashboard.figures.differences import tukey_table
 from dashboard.figures.readers import NETWORK, PERSON
 from dashboard.figures.rows import parts
+from dashboard.one_version import one_version
 from dashboard.places import store_root
 from engine import reader_study
 from engine.significance import Family
@@ -139,12 +140,12 @@ def _persons(study: str) -> pd.DataFrame:
     return _kept_persons(store_root(), study, reader_study.stamp(store, study))
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@one_version(8)
 def _kept_persons(root: str, study: str, version: str) -> pd.DataFrame:
     return person_answers(reader_study.answers(Store.at(root), study), study)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@one_version(8)
 def _kept_networks(root: str, study: str, version: str, rate: Rate | None) -> pd.DataFrame:
     plan, attempts = kept.plan(root, study, version), kept.attempts(root, study, version)
     trainings = kept.trials(root, study, version, rates(plan)[0] if rate is None else rate, None)

@@ -168,6 +168,11 @@ def marked_cells(study: str, rate: Rate, measure: str, seed: int | None = None, 
     return matters.marked(table, recommendations(study, rate, seed, wait=wait)) if measure in MAIN else table
 
 
+def answer(study: str, rate: Rate, measure: str, seed: int | None = None) -> str:
+    """What the cells say, in plain words, as `figures.answer.answer` says it."""
+    return kept.answer(store_root(), study, stamp(study), rate, measure, seed, is_busy(study))
+
+
 def test_table(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame:  # noqa: PT028
     """A row per test image of each training that counts at `rate` and converged, in cells whose folds are all done.
 

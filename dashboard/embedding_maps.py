@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.map_maker import Making, MapTask, shared_maker
+from dashboard.one_version import one_version
 from dashboard.places import store_root
 from dashboard.thumbnails import thumbnail
 from engine.embeddings import EmbeddingMap, find_map
@@ -59,7 +60,7 @@ def tested(study: str, trial_id: str) -> pd.DataFrame:
     return _tested(store_root(), study, data.stamp(study), trial_id)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@one_version(16)
 def _tested(root: str, study: str, version: str, trial_id: str) -> pd.DataFrame:
     return Store.at(root).test_images(study, [trial_id], columns=FIELDS)
 

@@ -16,6 +16,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.figures import image_rows, matters
+from dashboard.figures.answer import answer as answer_of
 from dashboard.figures.answer import told_in
 from dashboard.figures.cells import Rate, cell_table, fold_table, in_rows, trial_table
 from dashboard.figures.comparison import published_cells
@@ -26,6 +27,7 @@ from dashboard.figures.outlines import extremes_table
 from dashboard.figures.rows import parts
 from dashboard.figures.shared_folds import with_shared_folds
 from dashboard.figures.structures import one_each, tile, unpacked
+from dashboard.one_version import one_version
 from dashboard.places import cache_root
 from dashboard.png import png
 from engine import published as paper
@@ -53,34 +55,34 @@ def known(root: str, study: str, part: str) -> Known:
     return {}
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@one_version(16)
 def plan(root: str, study: str, version: str) -> pd.DataFrame:
     return Store.at(root).plan(study)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@one_version(16)
 def attempts(root: str, study: str, version: str) -> pd.DataFrame:
     found = Store.at(root).attempts(study, MEASURED, known=known(root, study, "attempts"))
     return found[found["id"].isin(plan(root, study, version)["id"])].reset_index(drop=True)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@one_version(4)
 def images(root: str, study: str, version: str) -> pd.DataFrame:
     there, past = Store.at(root), known(root, study, "test images")
     return there.test_images(study, columns=image_rows.fields_of(task_of(there.facts(study))), known=past)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@one_version(32)
 def trials(root: str, study: str, version: str, rate: Rate, seed: int | None) -> pd.DataFrame:
     return trial_table(plan(root, study, version), attempts(root, study, version), rate, seed)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@one_version(64)
 def folds(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> pd.DataFrame:
     return fold_table(trials(root, study, version, rate, seed), measure)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@one_version(64)
 def cells(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> pd.DataFrame:
     told = Store.at(root).facts(study)
     table = cell_table(
@@ -94,16 +96,23 @@ def cells(root: str, study: str, version: str, rate: Rate, measure: str, seed: i
     return with_shared_folds(table, told)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@one_version(4)
 def test_table(root: str, study: str, version: str, rate: Rate, seed: int | None) -> pd.DataFrame:
     return image_rows.test_table(images(root, study, version), trials(root, study, version, rate, seed))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@one_version(16)
 def averaged(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> pd.DataFrame:
     """Test images with seeds averaged, in the rows of Table II that they stand in."""
     images = image_rows.mean_over_seeds(test_table(root, study, version, rate, seed), measure)
     return in_rows(images, plan(root, study, version), Store.at(root).facts(study)["data"]["name"])
+
+
+@one_version(32)
+def answer(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None, running: bool) -> str:
+    return answer_of(
+        cells(root, study, version, rate, measure, seed), measure=measure_of(measure).name, running=running
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +129,12 @@ Place = tuple[str, str, float]
 """Start, network and fraction of a row of Table II."""
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@one_version(16)
 def notes(root: str, study: str, version: str, damaged: tuple[tuple[str, str], ...], busy: bool) -> list[str]:
     return matters.matters(plan(root, study, version), attempts(root, study, version), dict(damaged), busy=busy)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@one_version(16)
 def row_keys(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> dict[Place, str]:
     """A key for each row of Table II that has complete cells; it changes only when one of the row's results does.
 
@@ -182,7 +191,7 @@ def _row_statistics(
     return RowStatistics(intervals=found[table.columns], recommendation=recommendation)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@one_version(8)
 def claims(root: str, study: str, version: str, rate: Rate, seed: int | None) -> pd.DataFrame:
     planned, told = plan(root, study, version), Store.at(root).facts(study)
     by_fold = in_rows(folds(root, study, version, rate, "dice", seed), planned, told["data"]["name"])
@@ -194,7 +203,7 @@ def claims(root: str, study: str, version: str, rate: Rate, seed: int | None) ->
     )
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@one_version(8)
 def agreement(root: str, study: str, version: str, rate: Rate, seed: int | None) -> pd.DataFrame:
     ours = cells(root, study, version, rate, "dice", seed)
     theirs = published(Store.at(root).facts(study)["data"].get("compare_with") or "")

@@ -137,5 +137,6 @@ def _images(study: str, trials: pd.DataFrame, measure: Measure) -> None:
                 if end == "normal":
                     found = f"normal, {row.predicted_pixels:,} pixels predicted"
                 place.image(
-                    pictures[row.Index], f"**{found}** · {where}", "stretch", alt=f"{row.image}, truth and prediction"
-                )
+                    pictures[row.Index], f"**{found}** · {where}", "stretch", output_format="PNG",
+                    alt=f"{row.image}, truth and prediction",
+                )  # fmt: skip

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.answer import advice, answer, caveats, progress_line, provenance
-from dashboard.figures.measures import MAIN, measure_of
+from dashboard.figures.answer import advice, caveats, progress_line, provenance
+from dashboard.figures.measures import MAIN
 from dashboard.figures.rows import rows
 from dashboard.places import command
 from dashboard.views.table import Shown
@@ -30,7 +30,7 @@ def draw(study: str, shown: Shown) -> None:
         st.warning(line)
     cells = data.cells(study, shown.rate, shown.measure, shown.seed)
     running = data.is_busy(study)
-    st.markdown(answer(cells, measure=measure_of(shown.measure).name, running=running))
+    st.markdown(data.answer(study, shown.rate, shown.measure, shown.seed))
     advised = shown.measure in MAIN and not running
     if advised and (found := data.recommendations(study, shown.rate, shown.seed, wait=False)):
         st.markdown(advice(found, cells), help=next(iter(found.values())).note)

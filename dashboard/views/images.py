@@ -69,4 +69,5 @@ def _grid(study: str, rows: pd.DataFrame) -> None:
         for start in range(0, len(rows), COLUMNS):
             for column, place in zip(st.columns(COLUMNS), range(start, min(start + COLUMNS, len(rows))), strict=False):
                 row = rows.iloc[place]
-                column.image(pictures[place], caption=caption(row), width="stretch", alt=str(row["image"]))
+                alt = str(row["image"])
+                column.image(pictures[place], caption(row), "stretch", output_format="PNG", alt=alt)  # as it is kept

@@ -7,6 +7,7 @@ from dashboard import data, kept
 from dashboard.figures.cells import Rate
 from dashboard.figures.gallery import percent
 from dashboard.figures.unit_preview import NONE_YET, order_sentence, unit_preview, unit_preview_table
+from dashboard.one_version import one_version
 from dashboard.places import command, store_root
 from dashboard.views import drawn
 from dashboard.views.chart import is_dark
@@ -70,7 +71,7 @@ def _sentence(study: str, rate: Rate, dataset: str, fraction: float, table: pd.D
     return order_sentence(agreement, data.main(study).main)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@one_version(16)
 def _agreement(
     root: str, study: str, version: str, rate: Rate, column: str, dataset: str, fraction: float,
     told: tuple[tuple[str, float, float, int], ...],
