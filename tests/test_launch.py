@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from ruamel.yaml.comments import CommentedMap
 
 from dashboard import places
@@ -140,6 +141,19 @@ def test_an_uploaded_zip_is_unpacked_once_and_a_single_folder_is_the_data(tmp_pa
     assert sorted(path.name for path in plain.iterdir()) == ["images", "masks"]
 
 
+def test_what_is_neither_image_nor_table_stays_in_the_zip(tmp_path: Path) -> None:
+    frame = io.BytesIO()
+    Image.new("L", (8, 8)).save(frame, "PNG")
+    kept = {
+        "frame": frame.getvalue(), "IM_0001": bytes(128) + b"DICM", "cut.png": b"\x00\x01", "a.raw": bytes(9),
+        "manifest.csv": "image,label\na.png,Müller\n".encode("utf-16"), "README": "Größe".encode("latin-1"),
+    }  # fmt: skip
+    left = {"setup.exe": b"MZ\x90\x00\x03", ".DS_Store": b"\x00\x00\x00\x01Bud1", "model.pt": b"PK\x03\x04\x00"}
+    left["folder/bomb"] = bytes(20_000_000)
+    folder = uploads.unpacked(zipped(kept | left), "set.zip", tmp_path)
+    assert {path.name: path.read_bytes() for path in folder.rglob("*")} == kept
+
+
 def test_images_that_no_study_was_launched_with_are_swept_away(tmp_path: Path) -> None:
     used = uploads.unpacked(zipped({"set/a.png": b"1"}), "used.zip", tmp_path)
     unused = uploads.unpacked(zipped({"set/a.png": b"2"}), "unused.zip", tmp_path)
@@ -172,7 +186,8 @@ def test_images_that_no_study_was_launched_with_are_swept_away(tmp_path: Path) -
         (zipped({"C:/evil.png": b"1"}), "leads outside"),
         (zipped({"a.png": b"1"}, link="b.png"), "leads outside"),
         (zipped({}), "an empty zip"),
-        (zipped({"zeros": bytes(20_000_000)}), "grows beyond"),
+        (zipped({"zeros.raw": bytes(20_000_000)}), "grows beyond"),
+        (zipped({"setup.exe": b"MZ\x90\x00\x03"}), "holds no image and no table"),
         (io.BytesIO(b"no zip at all"), "cannot be read"),
         (damaged(), "cannot be read"),
         (zipped({"a": b"1", "a/b": b"2"}), "cannot be written"),

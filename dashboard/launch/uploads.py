@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import time
@@ -14,8 +15,13 @@ from pathlib import Path, PurePosixPath
 
 from dashboard.kept_uploads import has_room
 from engine.errors import DataError
+from engine.images.kinds import FORMATS, HEAD_BYTES, is_image_name, kind_of
 
 FOLDER = "uploads"
+DATA = (".raw", ".zraw", ".img", ".csv")
+"""Pixels whose header is a file of its own, and tables in whatever letters."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+"""What no text holds."""
 MOST_FILES = 200_000
 MOST_BYTES = 50 * 2**30
 """Unpacked."""
@@ -31,8 +37,9 @@ LAUNCHED = ".launched"
 def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
     """The folder that an uploaded zip holds; a single folder inside stands for the whole.
 
-    Nothing is written outside, links are refused, and the same file is unpacked once. Raises DataError where it is no
-    zip, names places outside, grows beyond the limits or what the disk has free, or holds names that cannot be files.
+    Nothing is written outside, links are refused, and the same file is unpacked once. Images, their data and tables are
+    unpacked, told by their first bytes; what neither is stays in the zip. Raises DataError where it is no zip, holds
+    neither, names places outside, grows beyond the limits or what the disk has free, or has names no file can have.
     """
     place = cache / FOLDER / _hash(file)
     if not place.is_dir():
@@ -105,12 +112,29 @@ def _unpack(archive: zipfile.ZipFile, name: str, place: Path) -> None:
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or stat.S_ISLNK(member.external_attr >> 16):
             raise DataError(f"{name}: '{member.filename}' leads outside of the zip; zip the folder anew")
         target = place.joinpath(*path.parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(member) as source, target.open("wb") as out:
-            while part := source.read(PART):
-                left -= len(part)
-                if left < 0:
-                    raise DataError(f"{name}: grows beyond {MOST_TIMES} times its size; use a folder instead")
-                if not has_room(place):
-                    raise DataError(f"{name}: the server's disk is nearly full; make room, or use a folder instead")
-                out.write(part)
+        with archive.open(member) as source:
+            part = source.read(PART)
+            if not _is_of_use(path.name, part):
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as out:
+                while part:
+                    left -= len(part)
+                    if left < 0:
+                        raise DataError(f"{name}: grows beyond {MOST_TIMES} times its size; use a folder instead")
+                    if not has_room(place):
+                        raise DataError(f"{name}: the server's disk is nearly full; make room, or use a folder instead")
+                    out.write(part)
+                    part = source.read(PART)
+    if not place.is_dir():
+        raise DataError(f"{name}: holds no image and no table; zip the folder with its images ({FORMATS})")
+
+
+def _is_of_use(name: str, head: bytes) -> bool:
+    """Whether a file that begins so is an image, the data of one, or a table.
+
+    Damaged files that are named as images are, too: what looks through the folder names them.
+    """
+    if kind_of(head[:HEAD_BYTES]) or is_image_name(name) or name.lower().endswith(DATA):
+        return True
+    return not _CONTROL.search(head[:HEAD_BYTES])
