@@ -17,7 +17,7 @@ from dashboard.figures.rows import rows
 from dashboard.figures.shared_folds import has_shared_folds
 from dashboard.figures.structures import key
 from dashboard.views import said
-from dashboard.views.chart import config, is_dark
+from dashboard.views.chart import config, is_dark, once
 from dashboard.views.choice import select
 from dashboard.views.table import Shown
 
@@ -65,13 +65,13 @@ def draw(study: str, chosen: Mapping[str, str], shown: Shown) -> None:
         st.markdown(f"**Folds** · {strategy}, {percent}")
         unit = next((unit for unit in by_fold["hd95_unit"] if unit), "")
         table = folds_table(by_fold, fraction, strategy, str(facts.get("reference") or "whole network"))
-        figure = folds(table, measure=measure.title(unit), shared=has_shared_folds(facts), dark=is_dark())
+        figure = once(folds, table, measure=measure.title(unit), shared=has_shared_folds(facts), dark=is_dark())
         settings = config("folds", shown.picture)
         st.plotly_chart(figure, theme=None, config=settings, key="folds", alt=f"{measure.name} of each fold")
     with right:
         table = curves_table(data.epochs(study, trials), trials)
         st.markdown(f"**Learning curves** · {_epochs(table)}")
-        figure = curves(table, measure=measure.main, loss=data.loss_name(study), dark=is_dark())
+        figure = once(curves, table, measure=measure.main, loss=data.loss_name(study), dark=is_dark())
         settings = config("curves", shown.picture)
         st.plotly_chart(figure, theme=None, config=settings, key="curves", alt="Loss by epoch, a colour per fold")
     if trials["closed"].all():

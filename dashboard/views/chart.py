@@ -1,9 +1,12 @@
 """Figures on the page: the table as a chart that can be clicked, and the look that all charts share."""
 
-from collections.abc import Mapping
+import hashlib
+import pickle
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.figures.palette import Colours
@@ -35,12 +38,25 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
+def once(make: Callable[..., go.Figure], table: pd.DataFrame, **options: Any) -> go.Figure:
+    """`make(table, **options)`, kept by content: Plotly's checks are a third of a page's time. Not to be changed."""
+    content = pickle.dumps((make.__module__, make.__qualname__, table, sorted(options.items())))
+    return _drawn(hashlib.sha256(content).hexdigest(), make, table, options)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _drawn(
+    content: str, _make: Callable[..., go.Figure], _table: pd.DataFrame, _options: Mapping[str, Any]
+) -> go.Figure:
+    return _make(_table, **_options)
+
+
 def draw_table(
     table: pd.DataFrame, colours: Colours, *, selected: Mapping[str, str] | None = None, picture: Picture = "png"
 ) -> None:
     """Table II; where a cell is `selected`, a click on another of the same study chooses that one."""
     columns = int(table["column"].max()) + 1 if len(table) else 1
-    figure = table2(table, colours=colours, dark=is_dark(), selected=selected)
+    figure = once(table2, table, colours=colours, dark=is_dark(), selected=selected and dict(selected))
     st.html(f"<style>:root {{--table-width: {54 + 70 * columns}px}}</style>")
     with st.container(key="table2"):
         if selected is not None:

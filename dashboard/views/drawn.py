@@ -1,6 +1,7 @@
 """What the pages of figures share: our cells beside published ones, and a figure with its table to take away."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import pandas as pd
@@ -89,7 +90,7 @@ def draw(
         st.caption(note, width="stretch")
         file = st.container(width="content")
     file.download_button(
-        "CSV", for_file(table), f"{st.session_state['current'] or 'published'}-{name}.csv", "text/csv",
+        "CSV", partial(for_file, table), f"{st.session_state['current'] or 'published'}-{name}.csv", "text/csv",
         key=f"file {name}", help="The numbers of this figure", icon=":material/download:", on_click="ignore",
         type="tertiary",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -97,6 +98,6 @@ def _downloads(study: str, cells: pd.DataFrame, folds: pd.DataFrame) -> None:
     with st.container(horizontal=True, gap="medium"):
         for label, table, name in (("Table", cells, "table2"), ("Folds", folds, "folds")):
             st.download_button(
-                f"{label} (CSV)", for_file(table), f"{study}-{name}.csv", "text/csv",
+                f"{label} (CSV)", partial(for_file, table), f"{study}-{name}.csv", "text/csv",
                 icon=":material/download:", on_click="ignore", type="tertiary",
             )  # fmt: skip

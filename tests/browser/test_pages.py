@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pandas as pd
 import pytest
 from playwright import sync_api
 
@@ -120,6 +121,20 @@ def test_a_click_stays_though_the_page_renews_itself_before_the_browser_hears_of
         assert choices(page) == {"study": "made", "row": "5 %", "strategy": "expanding"}
     finally:
         store.write_progress("made", LAST)
+
+
+def test_tables_and_figures_are_saved_as_csv(page: sync_api.Page, address: str) -> None:
+    for name, button, column in (
+        ("", "Table (CSV)", "mean"), ("", "Folds (CSV)", "fold"), ("strategies", "CSV", "unit"), ("cost", "CSV", "sd"),
+    ):  # fmt: skip
+        page.goto(f"{address}{name}?study=made")
+        page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for()
+        with page.expect_download() as download:
+            page.get_by_role("button", name=button).first.click()
+        saved = pd.read_csv(download.value.path())
+        assert download.value.suggested_filename.startswith("made-")
+        assert len(saved) > 0
+        assert column in saved, list(saved)
 
 
 def test_the_cell_can_be_chosen_from_the_keyboard(page: sync_api.Page, address: str) -> None:
