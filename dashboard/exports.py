@@ -5,14 +5,18 @@ Streamlit's download button holds the whole file in memory, which a study's weig
 
 import secrets
 import shutil
+import time
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 from weakref import WeakValueDictionary, finalize
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
+PREFIX = "whichlayers-export-"
+LONGEST_SECONDS = 86400.0
+"""Files that are older are those of a server that was killed; one of a page that is open for longer is made again."""
 _SERVED = [""]
 
 
@@ -21,7 +25,7 @@ class Export:
 
     def __init__(self, name: str) -> None:
         self._word = secrets.token_urlsafe(32)
-        self.file = Path(mkdtemp(prefix="whichlayers-export-")) / name
+        self.file = Path(mkdtemp(prefix=PREFIX)) / name
         finalize(self, shutil.rmtree, self.file.parent, ignore_errors=True)
         _KEPT[self._word] = self
 
@@ -32,6 +36,13 @@ class Export:
 
 
 _KEPT: WeakValueDictionary[str, Export] = WeakValueDictionary()
+
+
+def sweep() -> None:
+    """Deletes files that a server which was killed has left."""
+    for folder in Path(gettempdir()).glob(f"{PREFIX}*"):
+        if folder.is_dir() and not folder.is_symlink() and time.time() - folder.stat().st_mtime > LONGEST_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def routes(prefix: str = "") -> list[BaseRoute]:

@@ -129,11 +129,12 @@ def create(
 
 
 async def _sweep_now_and_then() -> None:
-    """Looks after what Live and Launch keep of uploads; also after what an earlier server that was killed has left."""
+    """Looks after what is kept of uploads and exports; also after what an earlier server that was killed has left."""
     while True:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(kept_uploads.sweep_frames)
             await asyncio.to_thread(uploads.sweep, cache_root())
+            await asyncio.to_thread(exports.sweep)
         await asyncio.sleep(SWEEP_SECONDS)
 
 

@@ -1,7 +1,10 @@
 """Files that a session has made: sent by parts, under an address that goes with the session."""
 
 import gc
+import os
+from pathlib import Path
 
+import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -35,3 +38,14 @@ def test_address_and_folder_go_with_the_session_that_made_the_file() -> None:
     assert not file.parent.exists()
     answer = client.get(address)
     assert (answer.status_code, "export the study again" in answer.text) == (404, True)
+
+
+def test_what_a_killed_server_left_is_deleted_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left, fresh, other = Export("study.zip"), Export("study.zip"), tmp_path / "of another program"
+    left.file.write_bytes(b"1")
+    other.mkdir()
+    for folder in (left.file.parent, other):
+        os.utime(folder, (0, 0))
+    exports.sweep()
+    assert sorted(tmp_path.iterdir()) == sorted([fresh.file.parent, other])
