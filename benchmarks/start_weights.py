@@ -4,7 +4,7 @@
 
 Per folder: the start weights' network without fine-tuning, then whole network, contracting and from scratch, folds 0
 and 1 of 5 (by group where the data name groups). U-Net of width 16, 128 x 128, 27 batches of 2 per epoch, at most 20
-epochs, patience 8, learning rate 1e-4. `--where` holds for every folder whose manifest has that column. Trials are
+epochs, patience 8, learning rate 1e-4. `--where` holds for every folder whose manifest has such rows. Trials are
 kept in `--results`, so that an interrupted run goes on. docs/pretraining.md holds what it printed.
 """
 
@@ -24,9 +24,7 @@ TRAINING = TrainingSettings(max_epochs=20, patience=8, batches_per_epoch=27)
 
 def comparison(folder: Path, where: dict[str, tuple[str, ...]], fractions: tuple[float, ...]) -> Study:
     """The study of one folder; its name tells other rows apart, so that they are another study."""
-    manifest = folder / "manifest.csv"
-    columns = set(pd.read_csv(manifest, nrows=0)) if manifest.is_file() else set[str]()
-    kept = {column: values for column, values in where.items() if column in columns}
+    kept = conditions_of(folder, where)
     name = f"{folder.name}_{hashlib.sha256(repr(kept).encode()).hexdigest()[:6]}" if kept else folder.name
     return Study(
         name=name,
@@ -37,6 +35,15 @@ def comparison(folder: Path, where: dict[str, tuple[str, ...]], fractions: tuple
         folds=FoldSettings(of=5, run=(0, 1)),
         training=TRAINING,
     )
+
+
+def conditions_of(folder: Path, where: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The conditions of columns that the folder's manifest has, with at least one of the values."""
+    manifest = folder / "manifest.csv"
+    if not manifest.is_file():
+        return {}
+    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    return {name: values for name, values in where.items() if name in table and table[name].isin(values).any()}
 
 
 def dice_table(plan: pd.DataFrame, attempts: pd.DataFrame) -> pd.DataFrame:

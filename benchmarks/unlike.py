@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.machine import command_line, machine_line
-from benchmarks.start_weights import TRAINING
+from benchmarks.start_weights import TRAINING, conditions_of
 from engine.errors import DataError
 from engine.images import read_image
 from engine.inference import planned
@@ -32,11 +32,11 @@ Where = dict[str, tuple[str, ...]]
 
 
 def study_of(folder: Path, where: Where) -> Study:
-    """One training on a folder; conditions of columns that its manifest lacks are left out."""
+    """One training on a folder; conditions that none of its rows meets are left out."""
     return Study(
         name=f"unlike_{folder.name}",
         model=ModelSettings(width=16, image_size=128),
-        data=DataSettings(folder=str(folder), where=_kept(folder, where)),
+        data=DataSettings(folder=str(folder), where=conditions_of(folder, where)),
         strategies=("whole network",),
         fractions=(80.0,),
         folds=FoldSettings(of=5, run=(0,)),
@@ -48,17 +48,12 @@ def study_of(folder: Path, where: Where) -> Study:
 def frames_of(folder: Path, where: Where, number: int) -> list[Path]:
     """At most so many images of a folder, one of each group first."""
     table = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
-    for column, values in _kept(folder, where).items():
+    for column, values in conditions_of(folder, where).items():
         table = table[table[column].isin(values)]
     table = table.assign(turn=table.groupby("group").cumcount()).sort_values("turn", kind="stable")
     first = table[table["turn"] <= table["turn"].iloc[min(number, len(table)) - 1]]
     chosen = np.linspace(0, len(first) - 1, min(number, len(first))).round().astype(int)
     return [folder / name for name in first["image"].iloc[chosen]]
-
-
-def _kept(folder: Path, where: Where) -> Where:
-    columns = set(pd.read_csv(folder / "manifest.csv", nrows=0))
-    return {column: values for column, values in where.items() if column in columns}
 
 
 def said_of(reference: Reference, network: TrainedNetwork, files: Sequence[Path]) -> list[Neighbours]:

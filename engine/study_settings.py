@@ -104,13 +104,13 @@ class StartSettings:
     """Simulated scanner (kinds `simulated ultrasound` and phantoms)."""
     file: str | None = None
     """File with the network's weights (kind `file`): safetensors, or for classes also a PyTorch state dict."""
-    images: int = 3500
+    images: int = 7000
     """Number of made images, held-out ones included."""
     classes: int = 50
     """Classes of formula-driven images."""
     seed: int = 0
     """Seed of the made images and of the pre-training."""
-    batches: int = 3500
+    batches: int = 7000
     """Optimiser steps of the pre-training."""
     batch_size: int = 4
     """Images per pre-training step."""
