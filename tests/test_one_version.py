@@ -1,6 +1,9 @@
 """Answers that are kept for the latest state of a study only."""
 
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -83,3 +86,11 @@ def test_two_functions_of_one_name_in_two_modules_keep_apart() -> None:
         return one_version(4)(answer)("store", "a", "1")
 
     assert (made("one"), made("two")) == ("one", "two")
+
+
+def test_pages_give_back_what_arrow_freed() -> None:
+    code = "from whichlayers import cli; from dashboard import server; import pyarrow as pa; "
+    code += "print(pa.default_memory_pool().backend_name)"
+    environment = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "system"
