@@ -10,6 +10,7 @@ which the page warns of. Trials are kept in `--results`, so that another go trai
 """
 
 import argparse
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,10 +34,12 @@ Where = dict[str, tuple[str, ...]]
 
 def study_of(folder: Path, where: Where) -> Study:
     """One training on a folder; conditions that none of its rows meets are left out."""
+    kept = conditions_of(folder, where)
+    place = hashlib.sha256(repr((str(folder.resolve()), kept)).encode()).hexdigest()[:6]
     return Study(
-        name=f"unlike_{folder.name}",
+        name=f"unlike_{folder.name}_{place}",
         model=ModelSettings(width=16, image_size=128),
-        data=DataSettings(folder=str(folder), where=conditions_of(folder, where)),
+        data=DataSettings(folder=str(folder), where=kept),
         strategies=("whole network",),
         fractions=(80.0,),
         folds=FoldSettings(of=5, run=(0,)),
@@ -46,14 +49,18 @@ def study_of(folder: Path, where: Where) -> Study:
 
 
 def frames_of(folder: Path, where: Where, number: int) -> list[Path]:
-    """At most so many images of a folder, one of each group first."""
+    """At most so many images of a folder: every group's first, then every group's second; the last turn in part."""
     table = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
     for column, values in conditions_of(folder, where).items():
         table = table[table[column].isin(values)]
-    table = table.assign(turn=table.groupby("group").cumcount()).sort_values("turn", kind="stable")
-    first = table[table["turn"] <= table["turn"].iloc[min(number, len(table)) - 1]]
-    chosen = np.linspace(0, len(first) - 1, min(number, len(first))).round().astype(int)
-    return [folder / name for name in first["image"].iloc[chosen]]
+    groups = table["group"].where(table["group"] != "", table["image"])
+    turns = groups.groupby(groups).cumcount()
+    turns, number = turns.sort_values(kind="stable"), min(number, len(table))
+    table = table.loc[turns.index]
+    whole = int((turns < turns.iloc[number - 1]).sum())
+    last = np.flatnonzero(turns == turns.iloc[number - 1])
+    spread = last[np.linspace(0, len(last) - 1, number - whole).round().astype(int)]
+    return [folder / name for name in table["image"].iloc[[*range(whole), *spread]]]
 
 
 def said_of(reference: Reference, network: TrainedNetwork, files: Sequence[Path]) -> list[Neighbours]:

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 PREFIX = "whichlayers-export-"
 LONGEST_SECONDS = 86400.0
-"""Files that are older are those of a server that was killed; one of a page that is open for longer is made again."""
+"""Files that are older are those of a server that was killed; a page that is open for longer offers the export anew."""
 _SERVED = [""]
 
 

@@ -1,7 +1,8 @@
-"""Keeps what is computed from a study's files: the answer for its latest state, and of older states nothing.
+"""Keeps what is computed from a study's files: of each question the answer for the state that was asked of last.
 
 A study that trains changes every few seconds, and nobody asks for what it was before: kept by version, sixteen plans
-and tables of one study were as much memory as sixteen studies.
+and tables of one study were as much memory as sixteen studies. Whoever asks waits while another computes the same
+question's answer, as with Streamlit's caches.
 """
 
 from collections.abc import Callable, Hashable

@@ -11,6 +11,7 @@ import threading
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -131,10 +132,9 @@ def create(
 async def _sweep_now_and_then() -> None:
     """Looks after what is kept of uploads and exports; also after what an earlier server that was killed has left."""
     while True:
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(kept_uploads.sweep_frames)
-            await asyncio.to_thread(uploads.sweep, cache_root())
-            await asyncio.to_thread(exports.sweep)
+        for sweep in (kept_uploads.sweep_frames, partial(uploads.sweep, cache_root()), exports.sweep):
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(sweep)
         await asyncio.sleep(SWEEP_SECONDS)
 
 

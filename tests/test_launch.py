@@ -154,6 +154,21 @@ def test_what_is_neither_image_nor_table_stays_in_the_zip(tmp_path: Path) -> Non
     assert {path.name: path.read_bytes() for path in folder.rglob("*")} == kept
 
 
+def test_pixels_beside_a_header_are_unpacked_under_any_name(tmp_path: Path) -> None:
+    files = {"a/x.mhd": b"ElementDataFile = x.bin", "a/x.bin": bytes(9), "b/x.bin": bytes(9)}
+    folder = uploads.unpacked(zipped(files), "set.zip", tmp_path)
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == ["x.bin", "x.mhd"]
+    assert (folder / "a" / "x.bin").read_bytes() == bytes(9)
+
+
+def test_what_stays_in_the_zip_still_stands_beside_a_folder(tmp_path: Path) -> None:
+    sheet = {"manifest.xlsx": b"PK\x03\x04\x14\x00", "images/p1/a.png": b"1", "images/p2/a.png": b"2"}
+    assert [path.name for path in uploads.unpacked(zipped(sheet), "set.zip", tmp_path).iterdir()] == ["images"]
+    hidden = {".DS_Store": b"\x00\x01", "set/a.png": b"1"}
+    for _ in range(2):  # also where it is there already
+        assert uploads.unpacked(zipped(hidden), "set.zip", tmp_path).name == "set"
+
+
 def test_images_that_no_study_was_launched_with_are_swept_away(tmp_path: Path) -> None:
     used = uploads.unpacked(zipped({"set/a.png": b"1"}), "used.zip", tmp_path)
     unused = uploads.unpacked(zipped({"set/a.png": b"2"}), "unused.zip", tmp_path)

@@ -10,10 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
 import pytest
 import streamlit as st
 
 from dashboard.one_version import one_version
+from dashboard.views.chart import once
 from engine.errors import DataError
 
 
@@ -94,3 +97,21 @@ def test_pages_give_back_what_arrow_freed() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "system"
+
+
+def test_a_figure_is_built_once_for_its_numbers() -> None:
+    built: list[bool] = []
+
+    def draw(table: pd.DataFrame, *, dark: bool) -> go.Figure:
+        built.append(dark)
+        return go.Figure(go.Bar(y=table["dice"]))
+
+    table = pd.DataFrame({"dice": [0.5, 0.9], "strategy": ["a", "b"]})
+    first = once(draw, table, dark=False)
+    shown = first.to_json()
+    st.plotly_chart(first, theme=None)
+    assert once(draw, table.copy(), dark=False) is first
+    assert first.to_json() == shown
+    assert once(draw, table, dark=True) is not first
+    assert list(once(draw, table.assign(dice=[0.5, 0.8]), dark=False).data[0].y) == [0.5, 0.8]
+    assert built == [False, True, False]

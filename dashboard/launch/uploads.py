@@ -19,7 +19,8 @@ from engine.images.kinds import FORMATS, HEAD_BYTES, is_image_name, kind_of
 
 FOLDER = "uploads"
 DATA = (".raw", ".zraw", ".img", ".csv")
-"""Pixels whose header is a file of its own, and tables in whatever letters."""
+"""Pixels whose header is a file of its own, and tables in whatever letters. Beside a MetaImage header pixels may have
+any name."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 """What no text holds."""
 MOST_FILES = 200_000
@@ -30,6 +31,8 @@ MOST_TIMES = 200
 PART = 2**20
 KEPT_SECONDS = 7 * 86400.0
 """Of images that no study was launched with."""
+UNREADABLE = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, IndexError, zlib.error)
+"""What a damaged zip raises; IndexError where a name is empty."""
 LAUNCHED = ".launched"
 """Ends the name of the mark beside images that a study was launched with: they stay."""
 
@@ -57,12 +60,16 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
                 raise DataError(
                     f"{name}: a file cannot be written ({reason}); shorten names, rename files named as folders"
                 ) from error
-            if isinstance(error, zipfile.BadZipFile | NotImplementedError | EOFError | RuntimeError | zlib.error):
+            if isinstance(
+                error, zipfile.BadZipFile | NotImplementedError | EOFError | RuntimeError | IndexError | zlib.error
+            ):
                 raise DataError(f"{name}: a zip that cannot be read ({error}); zip the folder anew") from error
             raise
         waiting.rename(place)
     os.utime(place)  # of use again, as `sweep` sees it
-    inside = [entry for entry in place.iterdir() if entry.name != "__MACOSX"]
+    with zipfile.ZipFile(file) as archive:  # by all its names: what stays in the zip stood beside the folder, too
+        tops = {_path(member).parts[0] for member in archive.infolist() if _path(member).parts}
+    inside = [place / top for top in tops if top != "__MACOSX" and not top.startswith(".")]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else place
 
 
@@ -107,14 +114,15 @@ def _unpack(archive: zipfile.ZipFile, name: str, place: Path) -> None:
     if len(members) > MOST_FILES:
         raise DataError(f"{name}: {len(members):,} files; at most {MOST_FILES:,} can be uploaded, use a folder instead")
     left = min(MOST_BYTES, max(MOST_TIMES * packed, PART))
+    with_headers = {_path(member).parent for member in members if member.filename.lower().endswith(".mhd")}
     for member in members:
-        path = PurePosixPath(member.filename.replace("\\", "/"))
+        path = _path(member)
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or stat.S_ISLNK(member.external_attr >> 16):
             raise DataError(f"{name}: '{member.filename}' leads outside of the zip; zip the folder anew")
         target = place.joinpath(*path.parts)
         with archive.open(member) as source:
-            part = source.read(PART)
-            if not _is_of_use(path.name, part):
+            part = source.read(HEAD_BYTES)
+            if path.parent not in with_headers and not _is_of_use(path.name, part):
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as out:
@@ -130,11 +138,15 @@ def _unpack(archive: zipfile.ZipFile, name: str, place: Path) -> None:
         raise DataError(f"{name}: holds no image and no table; zip the folder with its images ({FORMATS})")
 
 
+def _path(member: zipfile.ZipInfo) -> PurePosixPath:
+    return PurePosixPath(member.filename.replace("\\", "/"))
+
+
 def _is_of_use(name: str, head: bytes) -> bool:
-    """Whether a file that begins so is an image, the data of one, or a table.
+    """Whether a file that begins so (`HEAD_BYTES`) is an image, the data of one, or a table.
 
     Damaged files that are named as images are, too: what looks through the folder names them.
     """
-    if kind_of(head[:HEAD_BYTES]) or is_image_name(name) or name.lower().endswith(DATA):
+    if kind_of(head) or is_image_name(name) or name.lower().endswith(DATA):
         return True
-    return not _CONTROL.search(head[:HEAD_BYTES])
+    return not _CONTROL.search(head)

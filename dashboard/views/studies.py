@@ -117,7 +117,7 @@ def _export(name: str, busy: bool) -> None:
         except WhichLayersError as error:
             st.error("  \n".join(error.problems))
     made, export = st.session_state.get(EXPORTED, ((), None))
-    if export is not None and made == asked:
+    if export is not None and made == asked and export.file.is_file():  # else it is gone after a day
         said = f"{export.file.name} ({export.file.stat().st_size / 1e6:.1f} MB)"
         st.link_button(said, export.address, icon=":material/download:", type="primary")
 
