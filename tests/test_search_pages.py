@@ -1,5 +1,6 @@
 """Launch, Running and Studies as Streamlit runs them, on a store of made attempts."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.launch.study_text import read
 from dashboard.views import form, launch_check
+from dashboard.views import studies as studies_page
 from engine import studies
 from engine.config import loads
 from engine.store import Store
@@ -154,3 +156,21 @@ def test_studies_are_listed_and_come_back_from_the_archive(store: Store) -> None
     next(button for button in page.button if button.label == "List it again").click().run()
     assert store.studies() == ["made"]
     assert "listed again" in said(page)
+
+
+def test_an_export_that_was_deleted_meanwhile_can_be_made_anew(store: Store) -> None:
+    page = opened("studies")
+    page.session_state[studies_page.CHOSEN] = "made"
+    page.run()
+
+    def export() -> None:
+        next(button for button in page.button if button.label == "Export as one file").click().run()
+
+    export()
+    assert len(page.get("link_button")) == 1
+    shutil.rmtree(page.session_state[studies_page.EXPORTED][1].file.parent)  # as a server does after a day
+    page.run()
+    assert not page.exception
+    assert len(page.get("link_button")) == 0
+    export()
+    assert len(page.get("link_button")) == 1
