@@ -53,7 +53,6 @@ def test_a_place_in_the_timeline_is_a_place_in_the_clip(page: sync_api.Page, liv
     page.wait_for_function("document.querySelector('#clip video')?.readyState >= 2")
     page.wait_for_function(f"{MARKER} === 0")
 
-    page.locator("#scrub").scroll_into_view_if_needed()
     field = page.locator("#timeline .nsewdrag")
     for frame in (31, 11):  # 40 ms a frame, as the file says
         for _ in range(3):  # a click is lost while the page draws the timeline anew
