@@ -201,6 +201,7 @@ def test_images_that_no_study_was_launched_with_are_swept_away(tmp_path: Path) -
         (zipped({"C:/evil.png": b"1"}), "leads outside"),
         (zipped({"a.png": b"1"}, link="b.png"), "leads outside"),
         (zipped({}), "an empty zip"),
+        (zipped({".": b"1"}), "cannot be read"),
         (zipped({"zeros.raw": bytes(20_000_000)}), "grows beyond"),
         (zipped({"setup.exe": b"MZ\x90\x00\x03"}), "holds no image and no table"),
         (io.BytesIO(b"no zip at all"), "cannot be read"),

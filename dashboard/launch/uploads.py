@@ -32,7 +32,7 @@ PART = 2**20
 KEPT_SECONDS = 7 * 86400.0
 """Of images that no study was launched with."""
 UNREADABLE = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, IndexError, zlib.error)
-"""What a damaged zip raises; IndexError where a name is empty."""
+"""What a damaged zip raises; IndexError where a name leads nowhere."""
 LAUNCHED = ".launched"
 """Ends the name of the mark beside images that a study was launched with: they stay."""
 
@@ -60,9 +60,7 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
                 raise DataError(
                     f"{name}: a file cannot be written ({reason}); shorten names, rename files named as folders"
                 ) from error
-            if isinstance(
-                error, zipfile.BadZipFile | NotImplementedError | EOFError | RuntimeError | IndexError | zlib.error
-            ):
+            if isinstance(error, UNREADABLE):
                 raise DataError(f"{name}: a zip that cannot be read ({error}); zip the folder anew") from error
             raise
         waiting.rename(place)
