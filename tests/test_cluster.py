@@ -20,7 +20,7 @@ from ray.cluster_utils import Cluster
 
 from engine.errors import StudyFileError
 from engine.hardware import Machine
-from engine.search.cluster import require_answer
+from engine.search.cluster import connect, require_answer
 from engine.search.nodes import ClusterError, Node, places
 from engine.store import Store
 from engine.study_settings import ModelSettings, ResourceSettings, Study
@@ -34,11 +34,11 @@ data: {kind: simulated, images: 15}
 start_weights: {images: 20, batches: 4}
 strategies: [block 9, block 1]
 fractions: [80]
-folds: {of: 5, run: [0, 1, 2]}
-training: {max_epochs: 12, batches_per_epoch: 6, patience: 12}
+folds: {of: 5}
+training: {max_epochs: 40, batches_per_epoch: 6, patience: 40}
 """
-TRIALS = 9
-"""Two strategies and the start weights themselves in three folds."""
+TRIALS = 15
+"""Two strategies and the start weights themselves in five folds."""
 ray_test = [
     pytest.mark.ray,
     pytest.mark.slow,
@@ -138,8 +138,8 @@ def test_a_study_outlives_one_of_three_nodes_then_one_of_two_and_gives_undisturb
             running.remove_node(near, allow_graceful=False)  # kill -9 of its processes
             done = len(store.attempts("small"))
             until(lambda: len(store.attempts("small")) >= done + 2, driver)
-            running.remove_node(other, allow_graceful=False)
             assert len(store.attempts("small")) < TRIALS
+            running.remove_node(other, allow_graceful=False)
             said = ended(driver)
             assert driver.returncode == 0, said
             assert f"{TRIALS} of {TRIALS} trials done, 0 failed" in said
@@ -230,6 +230,41 @@ def test_a_port_at_which_nothing_answers_is_told_of_in_one_line(tmp_path: Path) 
     (line,) = [line for line in said.splitlines() if "--address" in line]
     assert line.startswith(f"--address {given}: nothing answers there (")
     assert Store.at(tmp_path / "results").studies() == []
+
+
+LOST = """Initialization failure from server:
+Traceback (most recent call last):
+  File "proxier.py", line 772, in Datapath
+RuntimeError: Starting Ray client server failed. See ray_client_server_23000.err for detailed logs.
+"""
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_client_that_the_head_lost_is_asked_for_again_and_given_up_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """Ray's answer of a head that was too busy, which cannot be had to order."""
+    asked: list[str] = []
+
+    def init(address: str, **_: Any) -> None:
+        asked.append(address)
+        if len(asked) <= lost:
+            raise ConnectionAbortedError(LOST)
+
+    monkeypatch.setattr("ray.init", init)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        given = f"ray://127.0.0.1:{head.getsockname()[1]}"
+        if lost == 1:
+            connect(given)
+            assert asked == [given, given]
+            return
+        with pytest.raises(ClusterError) as raised:
+            connect(given)
+    assert asked == [given] * 3
+    assert str(raised.value) == (
+        f"--address {given}: no Ray cluster can be used there (RuntimeError: Starting Ray client server failed. See "
+        "ray_client_server_23000.err for detailed logs.); is its head overloaded? Try again, or leave out --address"
+    )
 
 
 STUDY = Study(

@@ -22,6 +22,10 @@ ANSWER_SECONDS = 5.0
 CLUSTER_TRIES = 3
 """More attempts at a trial than on one machine, since nodes may go as well as workers."""
 FAR = "ray://"
+CLIENT_TRIES = 3
+"""Connections to `ray://`: the head starts a process for each, which a busy head may lose."""
+NOT_STARTED = ("Starting Ray client server failed", "Proxy failed to Connect to backend")
+"""What Ray says of a lost one."""
 
 
 @contextmanager
@@ -58,20 +62,33 @@ def connect(address: str) -> None:
     """Connect to the cluster at `address`. Raises ClusterError in one line."""
     require_answer(address)
     workers = {**WORKERS, "RAY_CHDIR_TO_TRIAL_DIR": SETTINGS["RAY_CHDIR_TO_TRIAL_DIR"]}
-    try:
-        ray.init(
-            address=address,
-            runtime_env={"env_vars": workers},
-            logging_level="ERROR",
-            log_to_driver=False,
-        )
-    except Exception as error:
-        ray.shutdown()
-        reason = " ".join(str(error).split())[:240] or type(error).__name__
-        raise ClusterError(
-            f"--address {address}: no Ray cluster can be used there ({reason}); start one with 'ray start --head', or "
-            "leave out --address"
-        ) from error
+    for left in reversed(range(CLIENT_TRIES)):
+        try:
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": workers},
+                logging_level="ERROR",
+                log_to_driver=False,
+            )
+            return
+        except Exception as error:
+            ray.shutdown()
+            busy = any(words in str(error) for words in NOT_STARTED)
+            if busy and left:
+                continue
+            remedy = "is its head overloaded? Try again" if busy else "start one with 'ray start --head'"
+            raise ClusterError(
+                f"--address {address}: no Ray cluster can be used there ({reason_of(error)}); {remedy}, or leave out "
+                "--address"
+            ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """What it says in one line; of a traceback of the head's, its end."""
+    said = str(error).strip()
+    if "Traceback (most recent call last)" in said:
+        said = said.splitlines()[-1]
+    return " ".join(said.split())[:240] or type(error).__name__
 
 
 def require_answer(address: str) -> None:
