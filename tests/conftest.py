@@ -44,7 +44,6 @@ def live_server(trained: "TrainedStore", tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several workers (`-n 2 --dist loadgroup`) a file stays whole, and one of them has all that start a Ray."""
     for item in items:
