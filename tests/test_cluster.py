@@ -43,6 +43,7 @@ ray_test = [
     pytest.mark.ray,
     pytest.mark.slow,
     pytest.mark.timeout(900),
+    pytest.mark.flaky(reruns=1),  # Ray's daemons beside another worker's tests on two cores; the summary names it
     pytest.mark.filterwarnings("default"),  # Ray's own warnings are not ours to fix
 ]
 SMALL = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
