@@ -44,11 +44,9 @@ def live_server(trained: "TrainedStore", tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`-n 2 --dist loadgroup`) a file stays whole, and one of them has all that start a Ray.
-
-    Of no effect with pytest 9.2, which no longer reads where xdist 3.8 writes the group (pytest-xdist issue 1386).
-    """
+    """With several workers (`-n 2 --dist loadgroup`) a file stays whole, and one of them has all that start a Ray."""
     for item in items:
         group = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
