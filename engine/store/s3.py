@@ -27,8 +27,11 @@ LOOK_SECONDS = 1.0
 """Age at which what was asked is asked again."""
 MOST_SEEN, LARGE_BYTES = 256, 2**20
 """Answers that are kept for that long, and the size of those that are not."""
-QUICK_TRIES, PATIENT_TRIES = 3, 8
-"""Tries of a request, with growing pauses: about 2 s for who looks, about half a minute for a run."""
+QUICK_TRIES, PATIENT_TRIES = 7, 11
+"""Tries of a request, with growing random pauses: about 2 s for who looks, for a run about 25 s and never 46.
+
+Botocore 1.44 begins at 0.05 s (1 s before) and goes up to 20 s. A lease is renewed or given up before it expires.
+"""
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
 REGION = "us-east-1"
 """Where nothing names one; servers other than Amazon's rarely care."""

@@ -66,7 +66,7 @@ class Store:
         return cls(Files(root, cache=mirror))
 
     def patient(self) -> "Store":
-        """The same store for a run, which waits out a storage that is away for half a minute."""
+        """The same store for a run, which waits out a storage that is away for about 25 s."""
         return Store(self.files.patient())
 
     # Studies
