@@ -15,7 +15,7 @@ demo: setup
 	$(BIN)/whichlayers run tune_configs/demo.yaml --serve
 
 test: setup peers
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff check .

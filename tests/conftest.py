@@ -46,10 +46,13 @@ def live_server(trained: "TrainedStore", tmp_path_factory: pytest.TempPathFactor
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`-n 2 --dist loadgroup`) a file stays whole, and one of them has all that start a Ray."""
+    """With several workers (`-n 2 --dist loadgroup --no-loadscope-reorder`) a file stays whole, and one of them has all
+    that start a Ray: first, since they take longest.
+    """
     for item in items:
         group = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -23,7 +23,11 @@ OPTIONS = [
 ]
 
 # How Gradio's streams end when a page is left; a server that is gone is heard by what the browser says of the request.
-LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
+LEFT = (
+    "AbortError: signal is aborted",
+    "Unexpected error Connection errored out",
+    "Cannot send rerun backMessage when disconnected from server",  # Streamlit's, of a part that renews itself
+)
 
 
 BROKEN = "[...document.images].filter(image => image.complete && !image.naturalWidth).map(image => image.src)"
@@ -99,7 +103,13 @@ def open_page(browser: sync_api.Browser) -> Iterator[Callable[..., sync_api.Page
 
 def at_rest(place: sync_api.Locator) -> sync_api.FloatRect:
     """Where on the page `place` is, once it stays there; a chart that is drawn anew meanwhile is nowhere."""
-    place.scroll_into_view_if_needed()
+    for again in (True, True, False):
+        try:
+            place.scroll_into_view_if_needed()
+            break
+        except sync_api.Error:  # drawn anew just now
+            if not again:
+                raise
     before, box = None, place.bounding_box()
     while box is None or box != before:
         place.page.wait_for_timeout(300)
