@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff, RetryContext
 from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
@@ -320,6 +321,17 @@ def test_storage_that_goes_away_for_a_moment_is_waited_for_and_else_told_of(
         back.join()
     assert len(store.attempts("s")) == 1
     assert store.trained_weights("s", trial().id).read_bytes() == b"w"
+
+
+def test_a_run_waits_long_enough_and_a_lease_no_longer_than_it_lasts() -> None:
+    longest = ExponentialBackoff(random=lambda: 1.0, service_name="s3")
+
+    def pauses(tries: int) -> float:
+        contexts = [RetryContext(attempt_number=number) for number in range(1, tries)]
+        return sum(longest.delay_amount(context) for context in contexts)
+
+    assert 2 < pauses(s3.QUICK_TRIES) < 5
+    assert 40 < pauses(s3.PATIENT_TRIES) < bucket_lease.EXPIRES_SECONDS - bucket_lease.BEAT_SECONDS
 
 
 def test_a_lease_that_cannot_be_renewed_is_given_up_before_others_may_take_it(

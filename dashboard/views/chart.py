@@ -3,7 +3,7 @@
 import hashlib
 import pickle
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -14,6 +14,7 @@ from dashboard.figures.table2 import SQUARE, table2
 from dashboard.views.choice import put, switch
 
 Picture = Literal["png", "svg"]
+Made = TypeVar("Made", go.Figure, pd.DataFrame)
 
 
 def config(name: str, picture: Picture = "png") -> dict[str, Any]:
@@ -38,16 +39,15 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def once(make: Callable[..., go.Figure], table: pd.DataFrame, **options: Any) -> go.Figure:
+def once(make: Callable[..., Made], table: pd.DataFrame, **options: Any) -> Made:
     """`make(table, **options)`, kept by content: Plotly's checks are a third of a page's time. Not to be changed."""
     content = pickle.dumps((make.__module__, make.__qualname__, table, sorted(options.items())))
-    return _drawn(hashlib.sha256(content).hexdigest(), make, table, options)
+    made: Made = _made(hashlib.sha256(content).hexdigest(), make, table, options)
+    return made
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _drawn(
-    content: str, _make: Callable[..., go.Figure], _table: pd.DataFrame, _options: Mapping[str, Any]
-) -> go.Figure:
+@st.cache_resource(max_entries=96, show_spinner=False)
+def _made(content: str, _make: Callable[..., Any], _table: pd.DataFrame, _options: Mapping[str, Any]) -> Any:
     return _make(_table, **_options)
 
 

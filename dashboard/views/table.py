@@ -13,7 +13,7 @@ from dashboard.figures.comparison import beside, difference_cells, why_no_differ
 from dashboard.figures.measures import measure_of
 from dashboard.figures.palette import Colours
 from dashboard.figures.table2 import FEWEST_COLOURED, NOT_INFERIOR, stacked, table2_table
-from dashboard.views.chart import Picture, draw_table
+from dashboard.views.chart import Picture, draw_table, once
 from engine import published as paper
 
 SOURCE = (
@@ -41,7 +41,7 @@ class Shown:
 
 def published(colours: Colours, picture: Picture = "png") -> None:
     """The whole published table with its source."""
-    draw_table(table2_table(data.published_table()), colours, picture=picture)
+    draw_table(once(table2_table, data.published_table()), colours, picture=picture)
     st.caption(f"{SOURCE} A mean that the text at hand does not give stays missing. †: failed trainings left out.")
 
 
@@ -61,11 +61,12 @@ def draw(study: str, shown: Shown, chosen: Mapping[str, str] | None) -> None:
         if why or theirs is None:
             st.info(why, icon=":material/difference:")
         else:
-            table = table2_table(difference_cells(ours, theirs), measure=name, kind="difference")
+            table = once(table2_table, difference_cells(ours, theirs), measure=name, kind="difference")
             draw_table(table, shown.colours, selected=selected, picture=shown.picture)
         return
     rows = stacked({study: ours, **{other: _other(other, shown) for other in shown.others}})
-    drawn = table2_table(rows if theirs is None else pd.concat([rows, theirs], ignore_index=True), measure=name)
+    rows_drawn = rows if theirs is None else pd.concat([rows, theirs], ignore_index=True)
+    drawn = once(table2_table, rows_drawn, measure=name)
     draw_table(drawn, shown.colours, selected=selected, picture=shown.picture)
     st.caption(_note(rows, theirs, shown, coloured=bool(drawn["coloured"].all())))
     _downloads(study, rows, data.folds(study, shown.rate, shown.measure, shown.seed))
