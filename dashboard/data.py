@@ -9,16 +9,16 @@ from typing import Any
 import pandas as pd
 
 from dashboard import kept
-from dashboard.figures import image_rows, matters
-from dashboard.figures.cells import CELL, Rate, pretrained_table, rates
-from dashboard.figures.measures import ALWAYS, MAIN, Measure, main_of, measures_of, task_of
+from dashboard.figures import image_rows
+from dashboard.figures.cells import CELL, Choices, Rate, pretrained_table
+from dashboard.figures.measures import ALWAYS, Measure, main_of, measures_of, task_of
 from dashboard.places import cache_root, store_root
 from engine.datasets.cached import load_cached
 from engine.datasets.dataset import Dataset
 from engine.errors import DataError, StoreError
 from engine.significance import Recommendation
 from engine.store import Store
-from engine.trial import CLOSED, Task
+from engine.trial import Task
 
 BUSY = ("preparing", "running")
 
@@ -79,7 +79,8 @@ def is_planned(study: str) -> bool:
 
 def facts(study: str) -> dict[str, Any]:
     """What is known of the study's data, start weights and machine; {} until its trials are planned too."""
-    return store().facts(study) if len(plan(study)) else {}
+    version = stamp(study)
+    return dict(kept.facts(store_root(), study, version)) if len(kept.plan(store_root(), study, version)) else {}
 
 
 def task(study: str) -> Task:
@@ -124,9 +125,7 @@ def notes(study: str) -> list[str]:
 
 def crashed(study: str) -> pd.DataFrame:
     """A row per attempt that crashed at a trial that no later attempt has closed, with what is planned of it."""
-    found = kept.attempts(store_root(), study, stamp(study))
-    rows = found[(found["state"] == "error") & ~found["id"].isin(found.loc[found["state"].isin(CLOSED), "id"])]
-    return rows.merge(plan(study).drop_duplicates("id"), on="id", how="left") if len(rows) else rows
+    return kept.crashed(store_root(), study, stamp(study)).copy(deep=False)
 
 
 def measures(study: str) -> list[str]:
@@ -138,8 +137,13 @@ def measures(study: str) -> list[str]:
 
 def rate_of(study: str, rate: Rate) -> Rate:
     """The rate, where the study has it, else the first of its own."""
-    own = rates(plan(study))
+    own = choices(study).rates
     return rate if rate in own else own[0]
+
+
+def choices(study: str) -> Choices:
+    """What can be chosen of the study's plan."""
+    return kept.choices(store_root(), study, stamp(study))
 
 
 def trials(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame:
@@ -162,10 +166,16 @@ def marked_cells(study: str, rate: Rate, measure: str, seed: int | None = None, 
 
     Without `wait` only what was computed before: statistics of thousands of images take a second.
     """
-    table = cells(study, rate, measure, seed)
-    found = intervals(study, rate, measure, seed, wait=wait)
-    table = table.merge(found, on=CELL, how="left") if len(found) else table
-    return matters.marked(table, recommendations(study, rate, seed, wait=wait)) if measure in MAIN else table
+    place = store_root(), study, stamp(study), rate, measure, seed
+    found, _ = kept.statistics(*place, wait=wait)
+    return kept.marked_cells(*place, tuple(found)).copy(deep=False)
+
+
+def advice(study: str, rate: Rate, seed: int | None = None) -> tuple[str, str] | None:
+    """What was computed of recommendations so far, in words, and what stands behind them; None without one."""
+    place = store_root(), study, stamp(study), rate, main(study).column, seed
+    found, _ = kept.statistics(*place, wait=False)
+    return kept.advice(*place, tuple(found))
 
 
 def answer(study: str, rate: Rate, measure: str, seed: int | None = None) -> str:
@@ -191,12 +201,7 @@ def intervals(
     Bootstrap over groups of test images; empty below three folds, where there is no interval.
     """
     found, _ = kept.statistics(store_root(), study, stamp(study), rate, measure, seed, wait=wait)
-    tables = [
-        row.intervals.assign(start=start, network=network, fraction=fraction)
-        for (start, network, fraction), row in found.items()
-    ]
-    table = pd.concat(tables) if tables else pd.DataFrame()
-    return table.reindex(columns=[*CELL, "low", "high", "interval"]).dropna(subset=["low"]).reset_index(drop=True)
+    return kept.intervals(found)
 
 
 def recommendation(
@@ -218,7 +223,7 @@ def recommendations(
     Rows whose test images cannot be compared are left out.
     """
     found, _ = kept.statistics(store_root(), study, stamp(study), rate, main(study).column, seed, wait=wait)
-    return {place: row.recommendation for place, row in found.items() if row.recommendation is not None}
+    return kept.recommendations(found)
 
 
 def compute_statistics(study: str, rate: Rate, measure: str, seed: int | None = None) -> bool:

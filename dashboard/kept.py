@@ -16,9 +16,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.figures import image_rows, matters
+from dashboard.figures.answer import advice as advice_of
 from dashboard.figures.answer import answer as answer_of
 from dashboard.figures.answer import told_in
-from dashboard.figures.cells import Rate, cell_table, fold_table, in_rows, trial_table
+from dashboard.figures.cells import CELL, Choices, Rate, cell_table, fold_table, in_rows, trial_table
+from dashboard.figures.cells import choices as choices_of
 from dashboard.figures.comparison import published_cells
 from dashboard.figures.frames import frames_table
 from dashboard.figures.intervals import mean_intervals
@@ -37,7 +39,7 @@ from engine.datasets.dataset import Dataset
 from engine.errors import DataError
 from engine.significance import Recommendation
 from engine.store import FLAT, Known, Store
-from engine.trial import Attempt
+from engine.trial import CLOSED, Attempt
 
 RESAMPLES = 2000
 """Resamples of an interval on hover, which is told to two or three digits; the recommendation takes more."""
@@ -61,6 +63,16 @@ def plan(root: str, study: str, version: str) -> pd.DataFrame:
 
 
 @one_version(16)
+def facts(root: str, study: str, version: str) -> dict[str, Any]:
+    return Store.at(root).facts(study)
+
+
+@one_version(16)
+def choices(root: str, study: str, version: str) -> Choices:
+    return choices_of(plan(root, study, version))
+
+
+@one_version(16)
 def attempts(root: str, study: str, version: str) -> pd.DataFrame:
     found = Store.at(root).attempts(study, MEASURED, known=known(root, study, "attempts"))
     return found[found["id"].isin(plan(root, study, version)["id"])].reset_index(drop=True)
@@ -68,8 +80,8 @@ def attempts(root: str, study: str, version: str) -> pd.DataFrame:
 
 @one_version(4)
 def images(root: str, study: str, version: str) -> pd.DataFrame:
-    there, past = Store.at(root), known(root, study, "test images")
-    return there.test_images(study, columns=image_rows.fields_of(task_of(there.facts(study))), known=past)
+    columns = image_rows.fields_of(task_of(facts(root, study, version)))
+    return Store.at(root).test_images(study, columns=columns, known=known(root, study, "test images"))
 
 
 @one_version(32)
@@ -84,7 +96,7 @@ def folds(root: str, study: str, version: str, rate: Rate, measure: str, seed: i
 
 @one_version(64)
 def cells(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> pd.DataFrame:
-    told = Store.at(root).facts(study)
+    told = facts(root, study, version)
     table = cell_table(
         folds(root, study, version, rate, measure, seed),
         plan(root, study, version),
@@ -105,7 +117,7 @@ def test_table(root: str, study: str, version: str, rate: Rate, seed: int | None
 def averaged(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> pd.DataFrame:
     """Test images with seeds averaged, in the rows of Table II that they stand in."""
     images = image_rows.mean_over_seeds(test_table(root, study, version, rate, seed), measure)
-    return in_rows(images, plan(root, study, version), Store.at(root).facts(study)["data"]["name"])
+    return in_rows(images, plan(root, study, version), facts(root, study, version)["data"]["name"])
 
 
 @one_version(32)
@@ -140,7 +152,7 @@ def row_keys(root: str, study: str, version: str, rate: Rate, measure: str, seed
 
     So rows that are finished are not computed again while others are trained.
     """
-    told, done = Store.at(root).facts(study), trials(root, study, version, rate, seed)
+    told, done = facts(root, study, version), trials(root, study, version, rate, seed)
     settings = [root, study, rate, measure, seed, told.get("reference"), told.get("margin")]
     table, keys = cells(root, study, version, rate, measure, seed), {}
     for place, row in parts(table, ["start", "network", "fraction"]):
@@ -165,7 +177,7 @@ def statistics(
     if missing and wait:
         images = dict(parts(averaged(root, study, version, rate, measure, seed), ["start", "network", "fraction"]))
         table = dict(parts(cells(root, study, version, rate, measure, seed), ["start", "network", "fraction"]))
-        told, of = Store.at(root).facts(study), int(plan(root, study, version)["folds"].max())
+        told, of = facts(root, study, version), int(plan(root, study, version)["folds"].max())
         for place in missing:
             known[keys[place]] = _row_statistics(images.get(place), table[place], measure, told, of)
         for key in [key for key in list(known)[:-STATISTICS] if key not in keys.values()]:
@@ -191,9 +203,54 @@ def _row_statistics(
     return RowStatistics(intervals=found[table.columns], recommendation=recommendation)
 
 
+@one_version(64)
+def marked_cells(
+    root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None, places: tuple[Place, ...]
+) -> pd.DataFrame:
+    """The cells with what is computed of the rows at `places`."""
+    table = cells(root, study, version, rate, measure, seed)
+    found, _ = statistics(root, study, version, rate, measure, seed, wait=False)
+    told = intervals(found)
+    table = table.merge(told, on=CELL, how="left") if len(told) else table
+    return matters.marked(table, recommendations(found)) if measure in MAIN else table
+
+
+def intervals(found: Mapping[Place, RowStatistics]) -> pd.DataFrame:
+    """A row per cell that has an interval: start, network, fraction, strategy, low, high, interval."""
+    tables = [
+        row.intervals.assign(start=start, network=network, fraction=fraction)
+        for (start, network, fraction), row in found.items()
+    ]
+    table = pd.concat(tables) if tables else pd.DataFrame()
+    return table.reindex(columns=[*CELL, "low", "high", "interval"]).dropna(subset=["low"]).reset_index(drop=True)
+
+
+def recommendations(found: Mapping[Place, RowStatistics]) -> dict[Place, Recommendation]:
+    """Those that there are."""
+    return {place: row.recommendation for place, row in found.items() if row.recommendation is not None}
+
+
+@one_version(32)
+def advice(
+    root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None, places: tuple[Place, ...]
+) -> tuple[str, str] | None:
+    """The recommendations of the rows at `places` in words, and what stands behind them; None without one."""
+    found, _ = statistics(root, study, version, rate, measure, seed, wait=False)
+    if not (advised := recommendations(found)):
+        return None
+    return advice_of(advised, cells(root, study, version, rate, measure, seed)), next(iter(advised.values())).note
+
+
+@one_version(16)
+def crashed(root: str, study: str, version: str) -> pd.DataFrame:
+    found = attempts(root, study, version)
+    rows = found[(found["state"] == "error") & ~found["id"].isin(found.loc[found["state"].isin(CLOSED), "id"])]
+    return rows.merge(plan(root, study, version).drop_duplicates("id"), on="id", how="left") if len(rows) else rows
+
+
 @one_version(8)
 def claims(root: str, study: str, version: str, rate: Rate, seed: int | None) -> pd.DataFrame:
-    planned, told = plan(root, study, version), Store.at(root).facts(study)
+    planned, told = plan(root, study, version), facts(root, study, version)
     by_fold = in_rows(folds(root, study, version, rate, "dice", seed), planned, told["data"]["name"])
     return significance.claim_table(
         by_fold,
@@ -206,7 +263,7 @@ def claims(root: str, study: str, version: str, rate: Rate, seed: int | None) ->
 @one_version(8)
 def agreement(root: str, study: str, version: str, rate: Rate, seed: int | None) -> pd.DataFrame:
     ours = cells(root, study, version, rate, "dice", seed)
-    theirs = published(Store.at(root).facts(study)["data"].get("compare_with") or "")
+    theirs = published(facts(root, study, version)["data"].get("compare_with") or "")
     stands_for = dict.fromkeys(ours["dataset"], theirs["dataset"].iloc[0]) if len(theirs) else {}
     return significance.agreement_table(
         ours, theirs, stands_for, images=averaged(root, study, version, rate, "dice", seed)

@@ -1,6 +1,7 @@
 """From planned trials and attempts to the cells of Table II: which trial counts, folds, means."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,31 @@ def strategy_order(plan: pd.DataFrame) -> list[str]:
     known = list(dict.fromkeys(name for model in models for name in STRATEGIES.get(str(model), ())))
     names = list(dict.fromkeys(in_table(plan)["strategy"]))
     return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What can be chosen of a plan, each in the order it is shown in."""
+
+    rates: list[Rate]
+    seeds: list[int]
+    percents: list[str]
+    strategies: list[str]
+    starts: list[str]
+    networks: list[str]
+
+
+def choices(plan: pd.DataFrame) -> Choices:
+    """What can be chosen of a plan."""
+    trainings = with_network(in_table(plan))
+    return Choices(
+        rates=rates(plan),
+        seeds=seeds(plan),
+        percents=[f"{value:g} %" for value in sorted(set(trainings["fraction"]), reverse=True)],
+        strategies=strategy_order(trainings),
+        starts=starts(trainings),
+        networks=sorted(set(trainings["network"])),
+    )
 
 
 def _key(plan: pd.DataFrame) -> list[str]:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.cells import Rate, for_file, rates
+from dashboard.figures.cells import Rate, for_file
 from dashboard.views import headline
 from dashboard.views.chart import Picture, config
 from dashboard.views.choice import select
@@ -38,7 +38,7 @@ def begin(title: str) -> str | None:
 
 def rate(study: str | None) -> Rate:
     """The learning rate shown, asked for where there are several; "" without a study."""
-    return choose_rate(rates(data.plan(study))) if study else ""
+    return choose_rate(data.choices(study).rates) if study else ""
 
 
 def cells(study: str | None, rate: Rate) -> pd.DataFrame:

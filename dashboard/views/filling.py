@@ -3,7 +3,6 @@
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.cells import rates
 from dashboard.figures.gallery import percent
 from dashboard.figures.live import live, live_key, live_table, standing_table
 from dashboard.figures.table2 import DASH, table2, table2_table
@@ -50,7 +49,7 @@ def standing(study: str) -> None:
     if not data.is_planned(study):
         return
     measure = data.main(study)
-    cells = data.cells(study, rates(data.plan(study))[0], measure.column)
+    cells = data.cells(study, data.choices(study).rates[0], measure.column)
     table = standing_table(cells)
     if not table["folds_done"].any():
         return

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.answer import advice, caveats, progress_line, provenance
+from dashboard.figures.answer import caveats, progress_line, provenance
 from dashboard.figures.measures import MAIN
 from dashboard.figures.rows import rows
 from dashboard.places import command
@@ -28,12 +28,12 @@ def draw(study: str, shown: Shown) -> None:
     """What is the matter, the answer and the recommendation, the provenance and the progress."""
     for line in data.notes(study):
         st.warning(line)
-    cells = data.cells(study, shown.rate, shown.measure, shown.seed)
     running = data.is_busy(study)
     st.markdown(data.answer(study, shown.rate, shown.measure, shown.seed))
     advised = shown.measure in MAIN and not running
-    if advised and (found := data.recommendations(study, shown.rate, shown.seed, wait=False)):
-        st.markdown(advice(found, cells), help=next(iter(found.values())).note)
+    if advised and (found := data.advice(study, shown.rate, shown.seed)):
+        said, note = found
+        st.markdown(said, help=note)
     told_of(study)
     caveat(study)
     progress(study)

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.cells import rates, seeds
 from dashboard.views import cell, chart, export, headline, switches, table
 
 
@@ -19,13 +18,13 @@ def page() -> None:
         table.published(colours)
         return
     every = 2 if data.is_busy(study) else None
-    plan, top = data.plan(study), st.container()
+    choices, top = data.choices(study), st.container()
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         shown = table.Shown(
             what=switches.choose_show() if data.task(study) == "segmentation" else "ours",
             measure=switches.choose_measure(data.measures(study)),
-            rate=switches.choose_rate(rates(plan)),
-            seed=switches.choose_seed(seeds(plan)),
+            rate=switches.choose_rate(choices.rates),
+            seed=switches.choose_seed(choices.seeds),
             others=tuple(switches.choose_others(study, _alike(study))),
             colours=switches.choose_colours(),
             picture=chart.choose_picture(),

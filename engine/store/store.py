@@ -60,7 +60,7 @@ class Store:
         What is read from a URI is kept in the folder `mirror`; where None, in one of this machine's cache.
         Raises StoreError for a URI that cannot be opened.
         """
-        if mirror is None:
+        if mirror is None and "://" in str(root):
             name = hashlib.sha256(str(root).encode()).hexdigest()
             mirror = node_cache() / "mirror" / name
         return cls(Files(root, cache=mirror))
