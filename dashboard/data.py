@@ -171,6 +171,11 @@ def marked_cells(study: str, rate: Rate, measure: str, seed: int | None = None, 
     return kept.marked_cells(*place, tuple(found)).copy(deep=False)
 
 
+def provenance(study: str) -> str:
+    """What data, start weights and network the study's results come from, as `figures.answer.provenance` says it."""
+    return kept.provenance(store_root(), study, stamp(study))
+
+
 def advice(study: str, rate: Rate, seed: int | None = None) -> tuple[str, str] | None:
     """What was computed of recommendations so far, in words, and what stands behind them; None without one."""
     place = store_root(), study, stamp(study), rate, main(study).column, seed
@@ -270,7 +275,7 @@ def calibration(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame
 
 def published_table(dataset: str | None = None) -> pd.DataFrame:
     """Cells of the published Table II, all of it or of one data set."""
-    return kept.published(dataset)
+    return kept.published(dataset).copy(deep=False)
 
 
 def epochs(study: str, cell: pd.DataFrame) -> pd.DataFrame:

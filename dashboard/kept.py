@@ -18,6 +18,7 @@ import streamlit as st
 from dashboard.figures import image_rows, matters
 from dashboard.figures.answer import advice as advice_of
 from dashboard.figures.answer import answer as answer_of
+from dashboard.figures.answer import provenance as provenance_of
 from dashboard.figures.answer import told_in
 from dashboard.figures.cells import CELL, Choices, Rate, cell_table, fold_table, in_rows, trial_table
 from dashboard.figures.cells import choices as choices_of
@@ -65,6 +66,11 @@ def plan(root: str, study: str, version: str) -> pd.DataFrame:
 @one_version(16)
 def facts(root: str, study: str, version: str) -> dict[str, Any]:
     return Store.at(root).facts(study)
+
+
+@one_version(16)
+def provenance(root: str, study: str, version: str) -> str:
+    return provenance_of(facts(root, study, version), plan(root, study, version))
 
 
 @one_version(16)
@@ -270,7 +276,7 @@ def agreement(root: str, study: str, version: str, rate: Rate, seed: int | None)
     )
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False)
 def published(dataset: str | None) -> pd.DataFrame:
     return published_cells(paper.table2(), width=paper.WIDTH, dataset=dataset)
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.answer import caveats, progress_line, provenance
+from dashboard.figures.answer import caveats, progress_line
 from dashboard.figures.measures import MAIN
 from dashboard.figures.rows import rows
 from dashboard.places import command
@@ -43,7 +43,7 @@ def draw(study: str, shown: Shown) -> None:
 
 def told_of(study: str) -> None:
     """What data, start weights and network the results come from."""
-    st.caption(provenance(data.facts(study), data.plan(study)))
+    st.caption(data.provenance(study))
 
 
 def caveat(study: str) -> None:
