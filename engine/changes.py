@@ -1,11 +1,12 @@
 """What has changed in a study since its results were planned, where nothing that decides numbers may."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 import pandas as pd
 
+from engine.study_settings import Study
 from engine.trial import Trial
 
 _SHOWN_AXES = {"strategy", "units", "fraction", "fold", "learning_rate", "seed", "start", "start_weights", "draws"}
@@ -39,6 +40,15 @@ def changed_settings(planned: pd.DataFrame, trials: Sequence[Trial]) -> list[str
             if before[place] != later[place]:
                 found += [f"{value} of {place}: {_short({before[place]})} -> {_short({later[place]})}"]
     return found
+
+
+def changed_yardstick(facts: Mapping[str, Any], study: Study) -> list[str]:
+    """`margin 0.01 -> 0.05`, for what cheaper strategies are held against, which is named before any result.
+
+    `facts` are those that results were stored under; those of an older version name nothing.
+    """
+    now = {"reference": study.reference, "margin": study.margin}
+    return [f"{name} {facts[name]} -> {value}" for name, value in now.items() if facts.get(name, value) != value]
 
 
 def _changed(name: str, planned: pd.Series, now: pd.Series) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import study as planning
 from engine.architectures import UNITS, parse_strategy, trainable_parameters
-from engine.changes import changed_settings
+from engine.changes import changed_settings, changed_yardstick
 from engine.class_pretraining import class_start_images, class_start_weights, foreseen_output, held_out_classes
 from engine.datasets import Dataset, open_dataset
 from engine.errors import DataError, StoreError, StrategyError
@@ -92,7 +92,7 @@ def prepare(
     _require_output_learns(study, own.get("units"))
     # The hashes of the start weights are not known yet; the plan already shows whether data and folds fit.
     trials = planning.plan(study, dataset, {}, portion, **own)
-    require_same_study(study.name, store, trials)
+    require_same_study(study, store, trials)
     _require_new_output_learns(study, dataset, _foreseen(study, own.get("units"), dataset, cache))
     starts = _starts(study, own.get("units"), dataset, store, cache, progress)
     told = {
@@ -106,7 +106,7 @@ def prepare(
     }
     searched = KnownRates(study, store)
     trials = planning.plan(study, dataset, told, portion, **own, rates=searched)
-    require_same_study(study.name, store, trials)
+    require_same_study(study, store, trials)
     planned = datetime.now(UTC).isoformat(timespec="seconds")
     about = [{key: value for key, value in asdict(weights).items() if key != "path"} for weights in starts.values()]
     facts = planning.facts(
@@ -277,15 +277,21 @@ def held_out_files(study: Study, ready: Prepared, cache: Path) -> dict[str, str]
     return found
 
 
-def require_same_study(name: str, store: Store, trials: Sequence[Trial]) -> None:
+def require_same_study(study: Study, store: Store, trials: Sequence[Trial]) -> None:
     """Raises StoreError, naming what differs, where the store holds results under this name and other settings."""
-    planned = store.plan(name)
-    changed = changed_settings(planned, trials)
-    if changed and set(store.attempts(name)["id"]) & set(planned["id"]):
+    planned, facts = store.plan(study.name), store.facts(study.name)
+    changed, yardstick = changed_settings(planned, trials), changed_yardstick(facts, study)
+    if not (changed or yardstick) or not set(store.attempts(study.name)["id"]) & set(planned["id"]):
+        return
+    if changed:
         raise StoreError(
-            f"study '{name}' holds results under other settings ({'; '.join(changed)}), which cannot stand in one "
-            "table with new ones; give this run another --name"
+            f"study '{study.name}' holds results under other settings ({'; '.join(changed)}), which cannot stand in "
+            "one table with new ones; give this run another --name"
         )
+    raise StoreError(
+        f"study '{study.name}' holds results, and what they are held against is named before any is seen "
+        f"({'; '.join(yardstick)}); put it back, or give this run another --name"
+    )
 
 
 def _require_other_images(study: Study, settings: StartSettings, dataset: Dataset, cache: Path) -> None:
@@ -407,5 +413,5 @@ def preview(study: Study, store: Store, cache: Path) -> tuple[Dataset, Share, li
     }
     _require_new_output_learns(study, dataset, told)
     trials = planning.plan(study, dataset, told, portion, **own, rates=KnownRates(study, store))
-    require_same_study(study.name, store, trials)
+    require_same_study(study, store, trials)
     return dataset, portion, trials

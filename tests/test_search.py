@@ -173,6 +173,10 @@ def test_a_name_that_holds_results_under_other_settings_is_refused_and_they_stay
     other = replace(STUDY, data=DataSettings(kind="simulated", images=15, seed=1))
     with pytest.raises(StoreError, match=r"other settings \(data .* -> .*\)"):
         running.run(other, store, cache)
+    with pytest.raises(StoreError, match=r"named before any is seen \(margin 0.01 -> 0.1\); put it back, .*--name"):
+        running.run(replace(STUDY, margin=0.1), store, cache)
+    with pytest.raises(StoreError, match=r"\(reference whole network -> contracting\)"):
+        running.run(replace(STUDY, reference="contracting"), store, cache)
     assert list(store.attempts("small")["id"]) == [trials[0].id]
     assert list(store.plan("small")["id"]) == [trial.id for trial in trials]
     assert store.study_text("small") == "name: small"
