@@ -81,8 +81,14 @@ def _rows(settings: type, above: str) -> list[str]:
             rows += _rows(field.section, f"{above}{field.name}.")
         else:
             key = f"{above}{field.name}"
-            rows.append(f"| `{key}` | {LEFT_OUT.get(key) or _default(field)} | {doc} |")
+            rows.append(f"| `{key}` | {LEFT_OUT.get(key) or _default(field)} | {_one_of(field)}{doc} |")
     return rows
+
+
+def _one_of(field: Field) -> str:
+    """`a`, `b` or `c`: the words that may stand, where the field's own string does not name them all."""
+    words = [f"`{word}`" for word in field.choices]
+    return "" if all(word in field.doc for word in words) else f"{', '.join(words[:-1])} or {words[-1]}. "
 
 
 def _default(field: Field) -> str:
