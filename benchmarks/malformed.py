@@ -240,18 +240,13 @@ def bombs() -> dict[str, Callable[[], bytes]]:
         "DICOM whose RLE unpacks to 60 MB": lambda: made.dicom(
             [made.GRAY], syntax=made.RLE, encoded=[struct.pack("<16L", 1, 64, *[0] * 14) + b"\x81\x00" * 500_000]
         ),
-        "deflated DICOM of 50 MB": _deflated,
+        "deflated DICOM of 50 MB": lambda: made.deflated(50_000_000),
+        "deflated DICOM of 50 MB, said late": lambda: made.deflated(50_000_000, behind=6000),
         "AVI of 60,000 x 60,000": lambda: _sized_avi(60_000, 60_000),
         "text": lambda: b"not an image\n" * 20,
         "nothing": lambda: b"",
         "a playlist that names another file": lambda: b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n",
     }  # fmt: skip
-
-
-def _deflated() -> bytes:
-    content = made.dicom([made.GRAY]).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return content[:400] + packer.compress(bytes(50_000_000)) + packer.flush()
 
 
 def _sized_avi(width: int, height: int) -> bytes:

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import struct
 import tempfile
 import zlib
 from collections.abc import Sequence
@@ -100,6 +101,15 @@ def region(box: tuple[int, int, int, int], *, spacing_cm: float = 0.02, space: i
     item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = unit
     item.PhysicalDeltaX = item.PhysicalDeltaY = spacing_cm
     return item
+
+
+def deflated(size: int, *, behind: int = 0) -> bytes:
+    """A deflated DICOM file that unpacks to `size` zeros; `behind` bytes stand before the element that says so."""
+    padding = struct.pack("<HH2sHL", 2, 1, b"OB", 0, behind) + bytes(behind) if behind else b""
+    syntax = b"1.2.840.10008.1.2.1.99"
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    told = padding + struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
+    return bytes(128) + b"DICM" + told + packer.compress(bytes(size)) + packer.flush()
 
 
 def dicom(

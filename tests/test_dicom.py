@@ -90,8 +90,11 @@ def test_a_decoder_that_is_missing_is_named() -> None:
     assert "needs a decoder that is not here; install python-gdcm" in refused(deep)
     other = dicom([GRAY], syntax=made.JPEG_2000_PART_2, encoded=[b"abcd"])
     assert "no decoder for 'JPEG 2000 Part 2" in refused(other)
-    deflated = dicom([GRAY]).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
-    assert "deflated DICOM is not read; save it uncompressed" in refused(deflated)
+    assert "deflated DICOM is not read; save it uncompressed" in refused(made.deflated(50_000_000))
+    assert "deflated DICOM is not read" in refused(made.deflated(50_000_000, behind=6000))
+    assert "deflated DICOM is not read" in refused(made.deflated(50_000_000, behind=6000)[132:])
+    frames = dicom([GRAY]).replace(b"\x14\x001.2.840.10008.1.2.1\0", b"\x16\x001.2.840.10008.1.2.8.1\0")
+    assert "deflated DICOM is not read" in refused(frames)
 
 
 def test_a_video_in_dicom_is_read_and_what_is_written_aside_is_deleted(

@@ -26,7 +26,7 @@ _TAGS = [
     "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
     "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData",
 ]  # fmt: skip
-_DEFLATED = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1")
+_DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 _CENTIMETRE = 3  # Physical Units X Direction
 _TWO_DIMENSIONAL = 1  # Region Spatial Format
 _LONGEST_TEXT = 64
@@ -63,9 +63,10 @@ def read_header(stream: Stream, shown: str, salt: bytes | None) -> DicomHeader:
 
     stream.seek(0)
     guarded = _Guarded(stream, shown)
-    _refuse_deflated(guarded, shown)
     dataset = pydicom.dcmread(guarded, specific_tags=_TAGS, stop_before_pixels=True, force=True)
     syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None) or _implied_syntax(dataset)
+    if syntax == _DEFLATED_FRAMES:
+        raise _deflated(shown)
     if "Rows" not in dataset or "Columns" not in dataset:
         raise DataError(f"{shown}: DICOM without an image; export the images, not the report")
     rows, columns = int(dataset.Rows), int(dataset.Columns)
@@ -108,15 +109,21 @@ def read_header(stream: Stream, shown: str, salt: bytes | None) -> DicomHeader:
 
 
 class _Guarded:
-    """A stream that refuses to be read on and on in search of the pixels."""
+    """A stream that refuses to be read on and on in search of the pixels, and to be unpacked whole."""
 
     def __init__(self, stream: Stream, shown: str) -> None:
         self._stream, self._shown, self._left = stream, shown, limits.LARGEST_HEADER
         self.seek, self.tell, self.close = stream.seek, stream.tell, lambda: None
 
     def read(self, size: int = -1) -> bytes:
-        """As the stream's own; raises DataError past the limit."""
-        content = self._stream.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
+        """As the stream's own; raises DataError past the limit, and for all that is left.
+
+        pydicom asks for the rest of a file only to unpack a deflated one, however large it becomes, and whatever stands
+        before the element that says so.
+        """
+        if size < 0:
+            raise _deflated(self._shown)
+        content = self._stream.read(min(size, self._left + 1))
         self._left -= len(content)
         if self._left < 0:
             raise DataError(
@@ -126,20 +133,8 @@ class _Guarded:
         return content
 
 
-def _refuse_deflated(stream: _Guarded, shown: str) -> None:
-    """pydicom unpacks a deflated file whole, however large it becomes."""
-    from pydicom.filereader import read_preamble
-
-    start = stream.tell()
-    if read_preamble(stream, force=True) is None:
-        stream.seek(start)
-        return
-    head = stream.read(4096)
-    stream.seek(start)
-    if any(uid.encode() in head for uid in _DEFLATED):
-        raise DataError(
-            f"{shown}: deflated DICOM is not read; save it uncompressed or as JPEG, such as with dcmconv +te"
-        )
+def _deflated(shown: str) -> DataError:
+    return DataError(f"{shown}: deflated DICOM is not read; save it uncompressed or as JPEG, such as with dcmconv +te")
 
 
 def _implied_syntax(dataset: Any) -> Any:
