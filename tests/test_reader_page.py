@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from dashboard import reader_page
+from dashboard.origin import OwnPagesOnly
 from dashboard.reader_page.desk import KEYS
 from dashboard.reader_page.tabs import FORGET_SECONDS, Tabs
 from engine import reader_study
@@ -43,7 +44,8 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def client(store: Store, tmp_path: Path) -> Iterator[TestClient]:
-    with TestClient(reader_page.build(store.files.root, tmp_path / "cache"), raise_server_exceptions=True) as made:
+    program = OwnPagesOnly(reader_page.build(store.files.root, tmp_path / "cache"), ["testserver", "lab.example"])
+    with TestClient(program, raise_server_exceptions=True) as made:
         yield made
 
 
@@ -272,6 +274,7 @@ def test_what_is_missing_at_the_start_is_said(client: TestClient) -> None:
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
         ({"origin": "https://lab.example", "x-forwarded-host": "lab.example"}, 200),
+        ({"origin": "https://evil.example", "x-forwarded-host": "evil.example"}, 403),
         ({"content-type": "text/plain"}, 415),
         ({"content-type": "application/x-www-form-urlencoded"}, 415),
     ],

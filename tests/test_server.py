@@ -76,6 +76,7 @@ def test_another_sites_page_or_name_reaches_nothing(plain: str) -> None:
     own = f"127.0.0.1:{port}"
     assert b" 200 " in answer(own, f"http://{own}", "/healthz")
     assert b" 403 " in answer("evil.example", "http://evil.example", "/healthz")
+    assert b" 403 " in answer(own, "http://evil.example", "/inference/gradio_api/info")
     assert b" 403 " in answer(own, "http://evil.example", *stream)
     assert b" 403 " in answer("evil.example", "http://evil.example", *stream)
 
