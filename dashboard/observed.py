@@ -18,6 +18,9 @@ PARTS = {
 }  # fmt: skip
 """First step of a path -> which part of the server answers it; others are pages."""
 
+NAMELESS = {"inference": 3, "_stcore": 2, "reader": 2, "static": 3}
+"""First step of a path -> steps that name nobody and nothing; of others it is one."""
+
 
 class Observed:
     """The ASGI program behind it, with every request counted, timed and logged (`whichlayers.requests`)."""
@@ -43,10 +46,21 @@ class Observed:
                 REQUESTS.labels(part, str(message["status"])).inc()
                 REQUEST_SECONDS.labels(part).observe(seconds)
                 if LOG.isEnabledFor(logging.INFO) and part != "health":
-                    LOG.info("%s %s", scope["method"], scope["path"], extra={"facts": _facts(scope, message, seconds)})
+                    LOG.info(
+                        "%s %s",
+                        scope["method"],
+                        self._told(scope["path"]),
+                        extra={"facts": _facts(scope, message, seconds)},
+                    )
             await send(message)
 
         await self._program(scope, receive, send_and_count)
+
+    def _told(self, path: str) -> str:
+        """The path as far as it names a part of the server: behind it are studies, readers, files and secrets."""
+        steps = path.removeprefix(self._prefix).lstrip("/").split("/")
+        known = next((most for first, most in NAMELESS.items() if steps[0] == first), 1)
+        return f"{self._prefix}/{'/'.join(steps[:known])}{'/…' if len(steps) > known else ''}"
 
     def _part(self, path: str) -> str:
         step = path.removeprefix(self._prefix).lstrip("/").split("/")[0]

@@ -8,6 +8,7 @@ or by look, is warned of (`engine.warning_thresholds`: both ways together hold t
 own where it keeps one, else t-SNE of the training images; a frame stands at the mean of its nearest neighbours.
 """
 
+import hashlib
 import io
 import time
 from collections.abc import Generator
@@ -109,7 +110,9 @@ def prepare(
     are too few.
     """
     model = network.model
-    path = cache / "neighbours" / f"{model.trial_id}-r{REVISION}.npz"
+    with store.trained_weights(model.study, model.trial_id).open("rb") as weights:  # a study of others' may name any id
+        trained = hashlib.file_digest(weights, "sha256").hexdigest()
+    path = cache / "neighbours" / f"{model.trial_id}-{trained[:16]}-r{REVISION}.npz"
     if (found := _read(path)) is not None:
         return found
     images = trial_images(planned(store, model.study, model.trial_id), cache, model.study)

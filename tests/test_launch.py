@@ -4,6 +4,7 @@ import io
 import os
 import stat
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dashboard.views import launching
 from engine.config import loads
 from engine.errors import DataError, StudyFileError
 from engine.study_settings import StartSettings, Study
+from tests.made_zips import damaged_zips
 
 ENTRIES = {entry.key: entry for section in entries().values() for entry in section}
 
@@ -167,6 +169,41 @@ def test_what_stays_in_the_zip_still_stands_beside_a_folder(tmp_path: Path) -> N
     hidden = {".DS_Store": b"\x00\x01", "set/a.png": b"1"}
     for _ in range(2):  # also where it is there already
         assert uploads.unpacked(zipped(hidden), "set.zip", tmp_path).name == "set"
+
+
+def test_a_damaged_zip_of_every_kind_is_refused_in_one_line(tmp_path: Path) -> None:
+    files = {f"set/{number}.png": bytes(range(256)) * 8 for number in range(4)} | {
+        "set/manifest.csv": b"image\n0.png\n"
+    }
+    refused: list[str] = []
+    for content in damaged_zips(files, 80):
+        try:
+            uploads.unpacked(io.BytesIO(content), "set.zip", tmp_path)
+        except DataError as error:
+            refused.append(str(error))
+    assert len(refused) > 40
+    assert not any("\n" in line for line in refused)
+    assert not list((tmp_path / uploads.FOLDER).glob("*.part"))
+
+
+def test_the_same_zip_may_come_twice_at_once(tmp_path: Path) -> None:
+    files = {f"set/{number}.png": os.urandom(100_000) for number in range(40)}
+    content, found = zipped(files).getvalue(), list[Path]()
+    begin = threading.Barrier(4)
+
+    def upload() -> None:
+        begin.wait()
+        found.append(uploads.unpacked(io.BytesIO(content), "set.zip", tmp_path))
+
+    every = [threading.Thread(target=upload) for _ in range(4)]
+    for each in every:
+        each.start()
+    for each in every:
+        each.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1
+    assert len(list(found[0].iterdir())) == 40
+    assert not list((tmp_path / uploads.FOLDER).glob("*.part"))
 
 
 def test_images_that_no_study_was_launched_with_are_swept_away(tmp_path: Path) -> None:

@@ -148,7 +148,10 @@ def test_a_provider_that_is_gone_is_said_in_one_line() -> None:
 
 
 def test_names_are_compared_as_they_are_meant() -> None:
-    assert names_of({"sub": 1, "email": "A@B.example", "email_verified": True}) == ["a@b.example", "1"]
-    assert is_allowed(["a@b.example", "s"], ("A@B.example",))
-    assert is_allowed(["s"], ("*",))
-    assert not is_allowed(["S"], ("s",))
+    assert names_of({"sub": 1, "email": "A@B.example", "email_verified": True}) == ("a@b.example", "1")
+    assert is_allowed("a@b.example", "s", ("A@B.example",))
+    assert is_allowed("", "s", ("*",))
+    assert not is_allowed("", "S", ("s",))
+    unverified = names_of({"sub": "x@lab.example", "email": "x@lab.example", "email_verified": False})
+    assert unverified == ("", "x@lab.example")
+    assert not is_allowed(*unverified, ("*@lab.example",))

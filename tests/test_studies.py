@@ -1,6 +1,7 @@
 """Studies as things to keep: listed, renamed, archived, deleted, and carried as one file that may be hostile."""
 
 import json
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from engine.study_settings import DataSettings
 from tests.made import attempt, trial
 from tests.made_commands import begun, here
 from tests.made_store import made_store
+from tests.made_zips import damaged_zips
 
 TRIALS = [trial("contracting", fold=fold) for fold in (0, 1)]
 
@@ -219,6 +221,45 @@ def test_a_packed_study_that_is_cut_is_refused_and_leaves_nothing(store: Store, 
         unpack(store, tmp_path / "bad.zip", name="x")
     assert store.studies() == ["s", "t"]
     assert not [path for path in Path(store.files.root).iterdir() if path.name.startswith(".import")]
+
+
+def test_damaged_files_of_every_kind_are_refused_in_one_line(store: Store, tmp_path: Path) -> None:
+    pack(store, "s", tmp_path / "s.zip")
+    with zipfile.ZipFile(tmp_path / "s.zip") as made:
+        files = {name: made.read(name) for name in made.namelist()}
+    refused: list[str] = []
+    for place, content in enumerate(damaged_zips(files, 80)):
+        (tmp_path / "bad.zip").write_bytes(content)
+        try:
+            unpack(store, tmp_path / "bad.zip", name=f"damaged {place}")
+        except StoreError as error:
+            refused.append(str(error))
+    assert len(refused) > 40
+    assert not any("\n" in line for line in refused)
+    assert not [path for path in Path(store.files.root).iterdir() if path.name.startswith(".import")]
+
+
+def test_a_file_that_grows_like_a_bomb_or_names_an_endless_format_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("whichlayers.json", json.dumps({"format": 1}))
+        made.writestr("study/study.yaml", "name: s")
+        made.writestr("study/facts.json", b" " * 50_000_000)
+    with pytest.raises(StoreError, match="grows beyond 200 times its size"):
+        unpack(Store.at(tmp_path / "results"), tmp_path / "bomb.zip")
+    packed(tmp_path / "inf.zip", {"study/study.yaml": b"name: s"}, about={"format": float("inf")})
+    with pytest.raises(StoreError, match="not a study that was exported"):
+        unpack(Store.at(tmp_path / "results"), tmp_path / "inf.zip")
+
+
+def test_what_a_killed_import_has_left_is_deleted_by_a_later_one(store: Store, tmp_path: Path) -> None:
+    pack(store, "s", tmp_path / "s.zip")
+    old, new = (Path(store.files.root) / f".import-{name}" for name in ("old", "new"))
+    for left in (old, new):
+        left.mkdir()
+    os.utime(old, (0, 0))
+    unpack(store, tmp_path / "s.zip", name="again")
+    assert new.is_dir()
+    assert not old.exists()
 
 
 def test_results_of_another_revision_of_the_code_are_told_of(store: Store, tmp_path: Path) -> None:

@@ -8,14 +8,15 @@ import re
 import shutil
 import stat
 import time
+import uuid
 import zipfile
-import zlib
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from dashboard.kept_uploads import has_room
 from engine.errors import DataError
 from engine.images.kinds import FORMATS, HEAD_BYTES, is_image_name, kind_of
+from engine.studies import DAMAGED
 
 FOLDER = "uploads"
 DATA = (".raw", ".zraw", ".img", ".csv")
@@ -31,8 +32,6 @@ MOST_TIMES = 200
 PART = 2**20
 KEPT_SECONDS = 7 * 86400.0
 """Of images that no study was launched with."""
-UNREADABLE = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, IndexError, zlib.error)
-"""What a damaged zip raises; IndexError where a name leads nowhere."""
 LAUNCHED = ".launched"
 """Ends the name of the mark beside images that a study was launched with: they stay."""
 
@@ -46,13 +45,14 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
     """
     place = cache / FOLDER / _hash(file)
     if not place.is_dir():
-        waiting = place.with_name(place.name + ".part")
-        shutil.rmtree(waiting, ignore_errors=True)
+        waiting = place.with_name(f"{place.name}.{uuid.uuid4().hex}.part")  # two may upload the same at once
         try:
             with zipfile.ZipFile(file) as archive:
                 _unpack(archive, name, waiting)
         except BaseException as error:
             shutil.rmtree(waiting, ignore_errors=True)
+            if isinstance(error, DAMAGED) or (isinstance(error, OSError) and error.errno is None):
+                raise DataError(f"{name}: a zip that cannot be read ({error}); zip the folder anew") from error
             if isinstance(error, OSError):
                 if error.errno == errno.ENOSPC:
                     raise DataError(f"{name}: the server's disk is full; make room, or use a folder instead") from error
@@ -60,10 +60,13 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
                 raise DataError(
                     f"{name}: a file cannot be written ({reason}); shorten names, rename files named as folders"
                 ) from error
-            if isinstance(error, UNREADABLE):
-                raise DataError(f"{name}: a zip that cannot be read ({error}); zip the folder anew") from error
             raise
-        waiting.rename(place)
+        try:
+            waiting.rename(place)
+        except OSError:
+            shutil.rmtree(waiting, ignore_errors=True)
+            if not place.is_dir():  # else another upload of the same was first
+                raise
     os.utime(place)  # of use again, as `sweep` sees it
     with zipfile.ZipFile(file) as archive:  # by all its names: what stays in the zip stood beside the folder, too
         tops = {_path(member).parts[0] for member in archive.infolist() if _path(member).parts}

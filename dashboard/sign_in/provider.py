@@ -54,10 +54,10 @@ class SignInAt:
             claims: Mapping[str, Any] = token["userinfo"]
         except (AuthlibBaseError, JoseError, httpx2.HTTPError, ValueError, KeyError, RuntimeError) as error:
             raise self._problem(error) from error
-        names = names_of(claims)
-        if not is_allowed(names, self._provider.allowed):
-            raise WhichLayersError(f"{names[0]} may not sign in here; ask whoever keeps the server")
-        return names[0]
+        email, subject = names_of(claims)
+        if not is_allowed(email, subject, self._provider.allowed):
+            raise WhichLayersError(f"{email or subject} may not sign in here; ask whoever keeps the server")
+        return email or subject
 
     async def _check_issuer(self) -> None:
         found = (await self._client.load_server_metadata()).get("issuer")
@@ -69,16 +69,18 @@ class SignInAt:
         return WhichLayersError(f"Signing in at {self._provider.issuer} failed ({reason}); try again")
 
 
-def names_of(claims: Mapping[str, Any]) -> list[str]:
-    """What somebody may be allowed by: their e-mail address, only where it is verified, and their subject."""
-    subject = str(claims["sub"])
+def names_of(claims: Mapping[str, Any]) -> tuple[str, str]:
+    """E-mail address, "" unless it is verified, and subject: what somebody may be allowed by."""
     email = claims.get("email")
     verified = isinstance(email, str) and claims.get("email_verified") is True
-    return [str(email).lower(), subject] if verified else [subject]
+    return str(email).lower() if verified else "", str(claims["sub"])
 
 
-def is_allowed(names: list[str], allowed: tuple[str, ...]) -> bool:
-    """Whether one of somebody's names is allowed. Patterns with `@` are e-mail addresses, in any case of letters."""
+def is_allowed(email: str, subject: str, allowed: tuple[str, ...]) -> bool:
+    """Whether somebody is allowed. Patterns with `@` are for verified e-mail addresses, in any case of letters, and
+    never for a subject, which some providers let people choose; `*` is for everybody.
+    """
     return any(
-        fnmatchcase(name, pattern.lower() if "@" in pattern else pattern) for name in names for pattern in allowed
+        bool(email) and fnmatchcase(email, pattern.lower()) if "@" in pattern else fnmatchcase(subject, pattern)
+        for pattern in allowed
     )

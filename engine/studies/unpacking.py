@@ -1,14 +1,16 @@
 """A study out of one file that anybody may have made: nothing is written elsewhere, nothing in it is executed."""
 
 import json
+import lzma
 import re
 import shutil
 import stat
+import time
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,17 @@ from engine.trial import RESULT_REVISION
 LARGEST_BYTES = 50 * 10**9
 """Size of all that is unpacked."""
 MOST_FILES = 500_000
+MOST_TIMES = 200
+"""Times its size that a packed file may become: results and images hardly shrink."""
+LEAST_FREE_BYTES = 10**9
+"""Of the disk, which stay free."""
+LEFT_SECONDS = 86400.0
+"""After which what an import that was killed has left is deleted."""
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, IndexError,
+    UnicodeDecodeError,
+)  # fmt: skip
+"""What a damaged zip raises; IndexError where a name leads nowhere. Damaged bzip2 is an OSError without a number."""
 LONGEST_ABOUT = 100_000
 """Bytes of the description of a packed file."""
 CHUNK = 2**20
@@ -71,10 +84,11 @@ def unpack(
         notes = _notes(about)
         with said(root, "written"):
             root.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(root).free
+            _sweep(root)
+            free = shutil.disk_usage(root).free - LEAST_FREE_BYTES
         if sum(member.file_size for member in members) > free:
             raise StoreError(
-                f"{file}: unpacked it takes more room than the {free / 1e9:.1f} GB that are free in {root}"
+                f"{file}: unpacked it takes more room than the {max(free, 0) / 1e9:.1f} GB that may be filled in {root}"
             )
         with Lease(store.files, study):
             aside = root / f".import-{uuid.uuid4().hex}"
@@ -97,7 +111,7 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
             yield packed
     except FileNotFoundError as error:
         raise StoreError(f"{file}: no such file") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DAMAGED as error:
         raise StoreError(
             f"{file}: not a study that was exported, or damaged ({' '.join(str(error).split())})"
         ) from error
@@ -112,7 +126,7 @@ def _about(packed: zipfile.ZipFile, file: Path) -> dict[str, Any]:
         with packed.open(ABOUT) as stream:
             about = dict(json.loads(stream.read(LONGEST_ABOUT)))
         made_by = int(about["format"])
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise StoreError(f"{file}: not a study that was exported; whichlayers export makes such files") from error
     if made_by > FORMAT:
         raise StoreError(
@@ -141,7 +155,10 @@ def _members(packed: zipfile.ZipFile, file: Path, largest: int) -> list[zipfile.
         seen.add(member.filename)
     if "study/study.yaml" not in seen:
         raise StoreError(f"{file}: holds no study.yaml; it was not imported")
-    if (size := sum(member.file_size for member in found)) > largest:
+    size, packed_size = (sum(getattr(member, name) for member in found) for name in ("file_size", "compress_size"))
+    if size > max(MOST_TIMES * packed_size, CHUNK):
+        raise StoreError(f"{file}: grows beyond {MOST_TIMES} times its size, as no study does; it was not imported")
+    if size > largest:
         raise StoreError(f"{file}: unpacked it takes {size / 1e9:.1f} GB; at most {largest / 1e9:g} GB are imported")
     return found
 
@@ -152,12 +169,29 @@ def _extract(packed: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, fil
     target.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with packed.open(member) as source, target.open("xb") as stream:
-        while block := source.read(CHUNK):
+        while block := _part(source.read):
             written += len(block)
             if written > member.file_size:
                 raise StoreError(f"{file}: '{member.filename[:80]}' is longer than it says; it was not imported")
             stream.write(block)
     return written
+
+
+def _part(read: Callable[[int], bytes]) -> bytes:
+    try:
+        return read(CHUNK)
+    except OSError as error:  # bzip2 says so of damage
+        if error.errno is None:
+            raise zipfile.BadZipFile(str(error)) from error
+        raise
+
+
+def _sweep(root: Path) -> None:
+    """Deletes what imports that were killed have left."""
+    for left in root.glob(".import-*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _check(folder: Path, study: str, file: Path) -> None:
