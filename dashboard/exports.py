@@ -7,14 +7,17 @@ import secrets
 import shutil
 import time
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
+from tempfile import mkdtemp
 from weakref import WeakValueDictionary, finalize
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-PREFIX = "whichlayers-export-"
+from dashboard.places import cache_root
+
+FOLDER, PREFIX = "exports", "whichlayers-export-"
+"""Below the cache, as all that is kept of patients."""
 LONGEST_SECONDS = 86400.0
 """Files that are older are those of a server that was killed; a page that is open for longer offers the export anew."""
 _SERVED = [""]
@@ -25,7 +28,9 @@ class Export:
 
     def __init__(self, name: str) -> None:
         self._word = secrets.token_urlsafe(32)
-        self.file = Path(mkdtemp(prefix=PREFIX)) / name
+        folder = cache_root() / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = Path(mkdtemp(prefix=PREFIX, dir=folder)) / name
         finalize(self, shutil.rmtree, self.file.parent, ignore_errors=True)
         _KEPT[self._word] = self
 
@@ -40,7 +45,7 @@ _KEPT: WeakValueDictionary[str, Export] = WeakValueDictionary()
 
 def sweep() -> None:
     """Deletes files that a server which was killed has left."""
-    for folder in Path(gettempdir()).glob(f"{PREFIX}*"):
+    for folder in (cache_root() / FOLDER).glob(f"{PREFIX}*"):
         if folder.is_dir() and not folder.is_symlink() and time.time() - folder.stat().st_mtime > LONGEST_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
 

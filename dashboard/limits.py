@@ -35,7 +35,9 @@ class Limit:
     """Of a body."""
     refusal: Callable[[int], str] | None = None
     """Why so many bytes cannot be taken now, "" where they can. Asked of a body that says its length, else of the
-    most that it may have; runs in a thread."""
+    most that it may have, and of all that come at this moment with it; runs in a thread."""
+    most_at_once: int | None = None
+    """Bytes of all bodies that come or are worked on at one moment."""
     too_large: Callable[[], Response] | None = None
     """What is answered to a larger body; None for a line of text."""
 
@@ -49,9 +51,10 @@ class BodyLimits:
 
     def __init__(self, program: ASGIApp, limits: tuple[Limit, ...]) -> None:
         self._program, self._limits = program, limits
+        self._coming = dict.fromkeys((limit.path for limit in limits), 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers 413 where more is brought than may be, 507 where there is no room now."""
+        """Answers 413 where more is brought than may be, 507 where there is no room, 503 where too much at once."""
         if scope["type"] != "http" or scope["method"] in WITHOUT_BODY:
             await self._program(scope, receive, send)
             return
@@ -61,7 +64,19 @@ class BodyLimits:
         if expected > limit.most_bytes:
             await _too_large(limit)(scope, receive, send)
             return
-        if limit.refusal and (problem := await asyncio.to_thread(limit.refusal, expected)):
+        self._coming[limit.path] += expected
+        try:
+            await self._take(limit, scope, receive, send)
+        finally:
+            self._coming[limit.path] -= expected
+
+    async def _take(self, limit: Limit, scope: Scope, receive: Receive, send: Send) -> None:
+        coming = self._coming[limit.path]
+        if limit.most_at_once is not None and coming > limit.most_at_once:
+            later = {"Retry-After": "1", "Connection": "close"}
+            await PlainTextResponse("Too much comes at once; try again.\n", 503, later)(scope, receive, send)
+            return
+        if limit.refusal and (problem := await asyncio.to_thread(limit.refusal, coming)):
             await PlainTextResponse(problem + "\n", 507)(scope, receive, send)
             return
         left, begun, broken = limit.most_bytes, False, False
@@ -95,7 +110,12 @@ def of_server(prefix: str) -> tuple[Limit, ...]:
     return (
         Limit(path=f"{prefix}/_stcore/upload_file/", most_bytes=UPLOAD_BYTES + MEGABYTE, refusal=_no_room_for_file),
         Limit(path=f"{prefix}/inference/gradio_api/upload", most_bytes=FRAMES_BYTES, refusal=_no_room_for_frame),
-        Limit(path=f"{prefix}/inference/frame", most_bytes=frame_route.LARGEST_BYTES, too_large=frame_route.too_large),
+        Limit(
+            path=f"{prefix}/inference/frame",
+            most_bytes=frame_route.LARGEST_BYTES,
+            too_large=frame_route.too_large,
+            most_at_once=FRAMES_BYTES,
+        ),
         Limit(path=f"{prefix}/inference/", most_bytes=8 * MEGABYTE),
         Limit(path=f"{prefix}/reader/", most_bytes=64 * 1024),
         Limit(path="", most_bytes=MEGABYTE),

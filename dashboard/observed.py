@@ -58,7 +58,7 @@ class Observed:
 
     def _told(self, path: str) -> str:
         """The path as far as it names a part of the server: behind it are studies, readers, files and secrets."""
-        steps = path.removeprefix(self._prefix).lstrip("/").split("/")
+        steps = [step.partition("=")[0] for step in path.removeprefix(self._prefix).lstrip("/").split("/")]
         known = next((most for first, most in NAMELESS.items() if steps[0] == first), 1)
         return f"{self._prefix}/{'/'.join(steps[:known])}{'/…' if len(steps) > known else ''}"
 

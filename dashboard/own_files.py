@@ -1,4 +1,5 @@
-"""A guard in front of the Gradio program: it asks no other machine for a file, and hands out none but its own.
+"""A guard in front of the Gradio program: it asks no other machine for a file, hands out none but its own, and does
+nothing that our page does not ask of it.
 
 Gradio fetches a file whose `path` is a web address, and streams what `/file=` with a web address names. A path it
 compares as it is written: a link within its folder would lead out of it.
@@ -19,6 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 NAMED_IN_PATH = re.compile(r"/(?:file|proxy)=\s*[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 FILE_IN_PATH = re.compile(r"/gradio_api/file[=/](.*)", re.DOTALL)
+UNUSED = re.compile(
+    r"/(?:gradio_api/(?:process_recording|vibe-|undo-vibe-edit|deep_link|component_server|dev/|profiling/|run-history|runs)"
+    r"|monitoring)"
+)
+"""What Gradio would do beside our page: turn recordings with ffmpeg, have itself rewritten, tell of its queue."""
 REFUSAL = "Files from other addresses are not fetched: upload the frame itself."
 
 
@@ -31,6 +37,9 @@ class OwnFilesOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if UNUSED.search(scope["path"]):
+            await PlainTextResponse("Not served here.", status_code=404)(scope, receive, send)
             return
         if NAMED_IN_PATH.search(scope["path"]):
             await _refuse(scope, receive, send)

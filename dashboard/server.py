@@ -26,6 +26,7 @@ from streamlit.web import bootstrap
 
 from dashboard import exports, kept_uploads, limits, logs, reader_page, thumbnails, watching
 from dashboard.figures.palette import GROUND
+from dashboard.inference import aside
 from dashboard.launch import uploads
 from dashboard.live import program as live_program
 from dashboard.observed import Observed
@@ -132,7 +133,9 @@ def create(
 async def _sweep_now_and_then() -> None:
     """Looks after what is kept of uploads and exports; also after what an earlier server that was killed has left."""
     while True:
-        for sweep in (kept_uploads.sweep_frames, partial(uploads.sweep, cache_root()), exports.sweep):
+        sweeps: list[Callable[[], object]] = [kept_uploads.sweep_frames, exports.sweep]
+        sweeps += [partial(aside.sweep, cache_root()), partial(uploads.sweep, cache_root())]
+        for sweep in sweeps:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(sweep)
         await asyncio.sleep(SWEEP_SECONDS)

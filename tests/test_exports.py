@@ -41,11 +41,13 @@ def test_address_and_folder_go_with_the_session_that_made_the_file() -> None:
 
 
 def test_what_a_killed_server_left_is_deleted_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    left, fresh, other = Export("study.zip"), Export("study.zip"), tmp_path / "of another program"
+    monkeypatch.setenv("WHICHLAYERS_CACHE", str(tmp_path))
+    left, fresh = Export("study.zip"), Export("study.zip")
+    kept = fresh.file.parent.parent
+    other = kept / "of another program"
     left.file.write_bytes(b"1")
     other.mkdir()
     for folder in (left.file.parent, other):
         os.utime(folder, (0, 0))
     exports.sweep()
-    assert sorted(tmp_path.iterdir()) == sorted([fresh.file.parent, other])
+    assert sorted(kept.iterdir()) == sorted([fresh.file.parent, other])

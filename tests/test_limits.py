@@ -54,6 +54,46 @@ class Asked:
         return int(starts[0])
 
 
+def at_once(given: Limit, bodies: list[int]) -> list[int]:
+    """Statuses of requests that bring so many bytes each, all of them before any is answered."""
+    every = [Asked([b"x" * size], length=size) for size in bodies]
+
+    async def run() -> None:
+        going = asyncio.Event()
+
+        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await going.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        program = BodyLimits(slow, (given,))
+        running = [asyncio.create_task(program(one.scope, one.receive, one.send)) for one in every]
+        await asyncio.sleep(0.2)
+        going.set()
+        await asyncio.gather(*running)
+        again = Asked([b"x" * bodies[0]], length=bodies[0])
+        await program(again.scope, again.receive, again.send)
+        every.append(again)
+
+    asyncio.run(run())
+    return [one.told[0]["status"] for one in every]
+
+
+def test_what_comes_at_the_same_moment_is_counted_together() -> None:
+    assert at_once(Limit(path="", most_bytes=100, most_at_once=150), [100, 60, 50]) == [200, 503, 200, 200]
+    asked: list[int] = []
+
+    def refusal(expected: int) -> str:
+        asked.append(expected)
+        return "full" if expected > 150 else ""
+
+    statuses = at_once(Limit(path="", most_bytes=100, refusal=refusal), [90, 80])
+    assert statuses.count(507) >= 1
+    assert statuses[-1] == 200
+    assert max(asked) == 170
+
+
 def test_bodies_within_their_limit_pass_whole() -> None:
     asked = Asked([b"x" * 60, b"x" * 40], length=100)
     assert (asked.answer(), asked.read) == (200, 100)

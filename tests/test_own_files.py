@@ -91,6 +91,13 @@ def test_an_address_in_the_way_to_a_file_is_refused(scheme: str, method: str) ->
         assert ask(b"", path=asked, method=method) == (400, [])
 
 
+@pytest.mark.parametrize("name", ["process_recording", "vibe-edit/", "undo-vibe-edit", "deep_link", "runs"])
+def test_what_our_page_does_not_ask_of_gradio_is_not_served(name: str) -> None:
+    for method in ("GET", "POST"):
+        assert ask(b"{}", path=f"/layers/inference/gradio_api/{name}", method=method) == (404, [])
+    assert ask(b"", path="/layers/inference/monitoring/summary", method="GET") == (404, [])
+
+
 def test_what_a_page_sends_passes_whole() -> None:
     own = {"path": "/tmp/a.png", "url": f"http://{HOST}/inference/gradio_api/file=/tmp/a.png", "meta": KIND}
     body = {"data": ["study", "trial", own], "session_hash": "x" * 5000}

@@ -136,3 +136,21 @@ def test_a_record_without_facts_is_a_line_too() -> None:
     record = logging.LogRecord("x", logging.INFO, "", 0, "plain", None, None)
     assert json.loads(JsonLines().format(record))["message"] == "plain"
     assert logs.FORMATS == ("text", "json")
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/layers/", "/layers/"),
+        ("/layers/results", "/layers/results"),
+        ("/layers/reader/api/study/readers/anna", "/layers/reader/api/…"),
+        ("/layers/inference/gradio_api/file=/tmp/frames/doe.png", "/layers/inference/gradio_api/file/…"),
+        ("/layers/inference/gradio_api/file=doe.png", "/layers/inference/gradio_api/file"),
+        ("/layers/exports/secret/study.zip", "/layers/exports/…"),
+        ("/layers/media/abc.png", "/layers/media/…"),
+    ],
+)
+def test_a_logged_path_names_a_part_of_the_server_alone(path: str, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "whichlayers.requests"):
+        TestClient(Observed(Starlette(), "/layers"), base_url="http://here").get(path)
+    assert caplog.messages == [f"GET {told}"]

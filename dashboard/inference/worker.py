@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dashboard.gauges import timed
+from dashboard.inference.aside import Aside
 from dashboard.inference.messages import (
     Answer,
     ClassAnswer,
@@ -64,6 +65,7 @@ class InferenceWorker:
         self._lock = Turns()
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
+        self._aside: Aside | None = None
         self._closed = False
 
     @property
@@ -229,6 +231,7 @@ class InferenceWorker:
         if self._pipe is not None and self._process is not None and self._process.poll() is None:
             return self._pipe
         self._stop()
+        self._aside = Aside(self._cache)
         self._pipe, theirs = Pipe()
         # Not a child of multiprocessing: that runs the server's main module again, which is a page of Streamlit's.
         with theirs:
@@ -250,6 +253,7 @@ class InferenceWorker:
                     # Waiting threads sleep: beside two trainers a frame took 22 ms so, 730 ms while they spun.
                     "OMP_WAIT_POLICY": "PASSIVE",
                     "OMP_NUM_THREADS": str(self._threads),
+                    "TMPDIR": str(self._aside.folder),
                 },
             )
         if not self._pipe.poll(START_SECONDS):
@@ -264,7 +268,9 @@ class InferenceWorker:
             self._process.wait()
         if self._pipe is not None:
             self._pipe.close()
-        self._process, self._pipe = None, None
+        if self._aside is not None:
+            self._aside.leave()
+        self._process, self._pipe, self._aside = None, None, None
 
 
 _SHARED: dict[str, InferenceWorker] = {}

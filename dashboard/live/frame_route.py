@@ -5,7 +5,6 @@
 Over Gradio's API a frame takes four requests and a place in its queue, and about twice as long.
 """
 
-import asyncio
 from base64 import b64encode
 from typing import Any
 
@@ -14,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard.inference.messages import ClassAnswer
 from dashboard.live.answers import Choice, LiveAnswers, program_answer
+from dashboard.live.threads import waited
 from engine.errors import DataError, WhichLayersError
 
 LARGEST_BYTES = 32 * 2**20
@@ -29,7 +29,7 @@ async def answer_frame(request: Request, live: LiveAnswers) -> Response:
         content = await _content(request)
         if content is None:
             return too_large()
-        return JSONResponse(await asyncio.to_thread(_answer, live, asked, content))
+        return JSONResponse(await waited(_answer, live, asked, content))
     except WhichLayersError as error:
         return JSONResponse({"problem": " ".join(error.problems)}, status_code=MISTAKE)
     except ClientDisconnect:

@@ -20,6 +20,7 @@ from dashboard.inference.messages import Answer, ClassAnswer, NeighboursRequest,
 from dashboard.inference.worker import InferenceWorker
 from dashboard.live import words
 from dashboard.live.likeness import UNKNOWN, Likeness
+from dashboard.live.threads import waited
 from engine.errors import DataError, WhichLayersError
 from engine.overlays import OVERLAYS, Overlay
 
@@ -60,7 +61,7 @@ async def stream(websocket: WebSocket, worker: InferenceWorker, known: Likeness)
             if frame is None:
                 continue
             number, choice = waiting.number, dict(waiting.choice)
-            said, picture = await asyncio.to_thread(answered, worker, choice, frame)
+            said, picture = await waited(answered, worker, choice, frame)
             sound = [one for one in said.get("pair", [said]) if "problem" not in one]
             for one in sound:
                 one.update(waiting.likeness.get((one["study"], one["trial"]), UNKNOWN))
@@ -105,7 +106,7 @@ async def _look(waiting: _Waiting, known: Likeness) -> None:
         await asyncio.sleep(LOOK_SECONDS)
         looks, waiting.looks = waiting.looks, []
         for request in looks:
-            waiting.likeness[request.study, request.trial_id] = await asyncio.to_thread(known.of, request)
+            waiting.likeness[request.study, request.trial_id] = await waited(known.of, request)
 
 
 def _choice(text: str) -> dict[str, str]:
