@@ -261,6 +261,7 @@ def claims(root: str, study: str, version: str, rate: Rate, seed: int | None) ->
     return significance.claim_table(
         by_fold,
         averaged(root, study, version, rate, "dice", seed),
+        stands_for=told["data"].get("compare_with"),
         margin=float(told.get("margin", 0.01)),
         of=int(planned["folds"].max()),
     )

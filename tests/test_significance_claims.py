@@ -63,6 +63,23 @@ def test_a_study_that_comes_out_as_the_published_bus_rows_agrees_where_table_2_d
     assert why["fine-tuning shallow layers is faster"] == "no minutes of training"
 
 
+def test_a_claim_is_judged_on_the_data_sets_alone_that_the_paper_states_it_for() -> None:
+    for row in published.claims().itertuples():
+        stated = CLAIMS[str(row.claim)].stated_for
+        if "except on SUS" in str(row.published_outcome):
+            assert stated == ("BUS", "FUS", "X-ray")
+        else:
+            assert stated == tuple(
+                name for name in ("SUS", "BUS", "FUS", "X-ray") if name in str(row.published_outcome)
+            )
+    images = study({80.0: {"block 1": 0.62, "block 9": 0.71}})
+    for beside, verdict in ((None, "disagrees"), ("BUS", "disagrees"), ("SUS", "not claimed")):
+        table = claim_table(fold_values(images), images, stands_for=beside, resamples=1000).set_index("claim")
+        assert table.loc["block 1 > block 9", "verdict"] == verdict
+    assert table.loc["block 1 > block 9", "why"] == "the paper states this for BUS, FUS and X-ray, not for SUS"
+    assert table.loc["block 1 > block 9", "ours"].startswith("80 %: block 1 minus block 9 -0.0")
+
+
 def test_ours_tells_differences_intervals_and_counts_per_fraction() -> None:
     found = verdicts({80: {"contracting": 0.8, "expanding": 0.7}, 5: {"contracting": 0.7, "expanding": 0.65}})
     said = found.loc["contracting > expanding (scheme 1)", "ours"].split("; ")

@@ -12,6 +12,7 @@ MARKS = {
     "disagrees": ("✕", "#c0392b"),
     "cannot tell": ("?", "#8a6d1f"),
     "not in this study": ("–", "#66727f"),
+    "not claimed": ("–", "#66727f"),
 }
 """Sign and colour of each verdict; white letters lie on the colour, on light and dark pages."""
 LOOK = """<style>

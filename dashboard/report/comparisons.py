@@ -90,7 +90,10 @@ def as_published(findings: Findings) -> pd.DataFrame:
 
 def claims(findings: Findings) -> pd.DataFrame:
     """A row per claim of the paper with what this study says of it, as `engine.significance.claim_table`."""
-    return claim_table(fold_values(findings), findings.images, margin=findings.margin, of=findings.of)
+    beside = findings.facts["data"].get("compare_with")
+    return claim_table(
+        fold_values(findings), findings.images, stands_for=beside, margin=findings.margin, of=findings.of
+    )
 
 
 def family(findings: Findings) -> str:

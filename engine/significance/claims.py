@@ -45,17 +45,21 @@ class Claim:
     """Every strategy with one fraction against the next smaller one, in place of `pairs`."""
     minutes: bool = False
     """Minutes of training at the largest fraction in place of Dice."""
+    stated_for: tuple[str, ...] = ()
+    """The only data sets of the paper that the claim speaks of; () where it speaks of all."""
 
 
 CLAIMS = {
-    "contracting > expanding (scheme 1)": Claim(pairs=(("contracting", "expanding"),)),
+    "contracting > expanding (scheme 1)": Claim(
+        pairs=(("contracting", "expanding"),), stated_for=("BUS", "FUS", "X-ray")
+    ),
     "all except block 5 > block 5 (scheme 2)": Claim(pairs=(("all except block 5", "block 5"),)),
     "whole network > from scratch": Claim(pairs=(("whole network", "from scratch"),), judged_at=5.0),
     "more data is better (80 > 50 > 5 %)": Claim(more_data=True),
     "contracting > blocks 1,2 and > blocks 3,4": Claim(
         pairs=(("contracting", "blocks 1,2"), ("contracting", "blocks 3,4"))
     ),
-    "block 1 > block 9": Claim(pairs=(("block 1", "block 9"),)),
+    "block 1 > block 9": Claim(pairs=(("block 1", "block 9"),), stated_for=("BUS", "FUS", "X-ray")),
     "blocks 1,2,8,9 = blocks 3-7": Claim(pairs=(("blocks 1,2,8,9", "blocks 3-7"),), kind="equal"),
     "whole network = contracting = all except block 5 at 80 %": Claim(
         pairs=(
@@ -66,7 +70,7 @@ CLAIMS = {
         kind="equal",
         at=80.0,
     ),
-    "all except block 5 is best with 5 %": Claim(best="all except block 5", at=5.0),
+    "all except block 5 is best with 5 %": Claim(best="all except block 5", at=5.0, stated_for=("SUS", "BUS", "X-ray")),
     "fine-tuning shallow layers is faster": Claim(
         pairs=(("whole network", "contracting"), ("whole network", "all except block 5")), minutes=True
     ),
@@ -78,6 +82,7 @@ def claim_table(
     folds: pd.DataFrame,
     images: pd.DataFrame,
     *,
+    stands_for: str | None = None,
     margin: float = 0.01,
     of: int = 5,
     resamples: int = RESAMPLES,
@@ -87,9 +92,11 @@ def claim_table(
 
     `folds` has fraction, strategy, fold, value (Dice), and where known minutes, done (cells with a fold that is not
     done are left out) and dataset; `images` has fraction, and dataset where there are several, beside the columns
-    that `paired.pair` takes. `of` is how many folds the data are split into. `ours` tells the mean differences with
-    95 % intervals and counts; `verdict` is "agrees", "disagrees", "cannot tell" or "not in this study". With two
-    folds or fewer there is no interval, so it is "cannot tell", and `ours` tells directions.
+    that `paired.pair` takes. `stands_for` is the paper's data set that the study stands beside, None where there is
+    none. `of` is how many folds the data are split into. `ours` tells the mean differences with 95 % intervals and
+    counts; `verdict` is "agrees", "disagrees", "cannot tell", "not in this study", or "not claimed" where the paper
+    states it for other data sets alone. With two folds or fewer there is no interval, so it is "cannot tell", and
+    `ours` tells directions.
 
     Raises DataError where a column is absent, or as `paired.pair` does.
     """
@@ -114,6 +121,10 @@ def claim_table(
         if every and not deciding and not lacking:
             lacking = [f"the paper calls it significant at {claim.judged_at:g} %, which this study does not have"]
         verdict, why = judge(deciding, claim.kind, margin, lacking)
+        if claim.stated_for and stands_for is not None and stands_for not in claim.stated_for:
+            verdict = "not claimed"
+            why = f"the paper states this for {', '.join(claim.stated_for[:-1])} and {claim.stated_for[-1]}, not for "
+            why += stands_for
         found.append({**row, "ours": told(every, claim.kind, margin), "verdict": verdict, "why": why})
     return pd.DataFrame(found)
 

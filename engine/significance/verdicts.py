@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["agrees", "disagrees", "cannot tell", "not in this study"]
+Verdict = Literal["agrees", "disagrees", "cannot tell", "not in this study", "not claimed"]
 Kind = Literal["greater", "equal"]
 Unit = Literal["Dice", "min"]
 MANY = 6
