@@ -8,9 +8,10 @@ import pandas as pd
 from dashboard.figures.cells import fold_table, for_file, in_rows
 from dashboard.figures.confusion import confusion_table
 from dashboard.figures.measures import measures_of
-from dashboard.report.comparisons import against_reference, shallow_and_deep
+from dashboard.report.comparisons import against_reference, as_published, fold_values, shallow_and_deep
 from dashboard.report.findings import Findings
 from dashboard.report.readers import Readers
+from engine.significance import tukey_over_fractions
 
 IMAGES = ["dataset", "start", "fraction", "strategy", "fold", "seed", "learning_rate", "index", "image", "group"]
 OF_MASKS = ["dice", "iou", "hd95", "empty_truth", "predicted_pixels"]
@@ -22,8 +23,8 @@ ONLY_MASKS = ["false_positive_rate", "normal_images", "hd95_unit", "hd95_undefin
 
 def tidy_tables(findings: Findings) -> dict[str, str]:
     """CSV by name: `cells` and `folds` of every measure, `images` of complete cells with their names and groups, and
-    `differences` of paired Dice (or accuracy), with what a page says of each. Of classes also `readers`, `classes`,
-    `scanners` and `confusion`.
+    `differences` of paired Dice (or accuracy), with what a page says of each, and `tukey`'s HSD. Of classes also
+    `readers`, `classes`, `scanners` and `confusion`.
     """
     cells, folds = [], []
     for name, measure in measures_of(findings.main.task).items():
@@ -49,6 +50,7 @@ def tidy_tables(findings: Findings) -> dict[str, str]:
         "folds": for_file(_first(every.drop(columns="ids"), "measure")),
         "images": for_file(findings.images.reindex(columns=[*IMAGES, *own])),
         "differences": for_file(differences(findings)),
+        "tukey": for_file(tukey(findings)),
     }
     return {**tables, **_of_readers(Readers(findings=findings))} if classes else tables
 
@@ -68,6 +70,12 @@ def _of_readers(readers: Readers) -> dict[str, str]:
         "scanners": for_file(_first(pd.concat(by_scanner, ignore_index=True), "reader")),
         "confusion": for_file(_first(pd.concat(cells, ignore_index=True), "reader")),
     }
+
+
+def tukey(findings: Findings) -> pd.DataFrame:
+    """A row per comparison of Tukey's HSD over folds, as published, `over` strategies or fractions."""
+    found = [("strategies", as_published(findings)), ("fractions", tukey_over_fractions(fold_values(findings)))]
+    return _first(pd.concat([table.assign(over=name) for name, table in found], ignore_index=True), "over")
 
 
 def differences(findings: Findings) -> pd.DataFrame:

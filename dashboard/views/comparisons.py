@@ -1,4 +1,5 @@
-"""Comparisons: transfer against scratch (Fig. 3), shallow against deep (Fig. 4), and the paper's claims.
+"""Comparisons: transfer against scratch (Fig. 3), shallow against deep (Fig. 4), the paper's claims, and the main
+analysis: paired differences against the reference, with Tukey's test as published beside it.
 
 Of a classification study: pairs of its own strategies.
 """
@@ -12,7 +13,7 @@ from dashboard.figures.claims import claims
 from dashboard.figures.depth import depth, depth_table, pairs_of
 from dashboard.figures.pairs import spread_note
 from dashboard.figures.scratch import scratch, scratch_table
-from dashboard.views import drawn
+from dashboard.views import differences, drawn
 from dashboard.views.chart import choose_picture, is_dark
 from engine import published as paper
 
@@ -23,7 +24,7 @@ FAILED = "Failed trainings did not converge: they are counted above the mean tha
 
 
 def page() -> None:
-    """Three blocks; the figures renew themselves while the study runs."""
+    """Four blocks; the figures renew themselves while the study runs."""
     study = drawn.begin("Comparisons")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         rate = drawn.rate(study)
@@ -39,6 +40,9 @@ def page() -> None:
     drawn.renewed(study, _depth, rate, compared)
     st.subheader("What the paper claims", anchor=False, divider="gray")
     drawn.renewed(study, _claims, rate)
+    if study:  # last, since it takes seconds where test images are many
+        st.subheader("Paired differences", anchor=False, divider="gray")
+        differences.draw(study, rate)
 
 
 def _scratch(study: str | None, rate: Rate) -> None:

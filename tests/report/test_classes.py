@@ -313,7 +313,7 @@ def test_an_unfinished_study_says_so_and_tells_nothing_of_test_images(classes: C
     assert "Recommendation" not in made
     assert "plotly.js v" not in made
     assert OF_MASKS.findall(visible(made)) == []
-    assert set(tidy_tables(classes("begun"))) == {"cells", "folds", "images", "differences"}
+    assert set(tidy_tables(classes("begun"))) == {"cells", "folds", "images", "differences", "tukey"}
 
 
 def test_what_a_reader_called_himself_is_no_html(page: str) -> None:
@@ -325,7 +325,17 @@ def test_tables_for_programs_hold_readers_classes_scanners_and_confusion(
     classes: Callable[[str], Findings], readers: Readers
 ) -> None:
     tables = {name: pd.read_csv(io.StringIO(text)) for name, text in tidy_tables(classes("views")).items()}
-    assert list(tables) == ["cells", "folds", "images", "differences", "readers", "classes", "scanners", "confusion"]
+    assert list(tables) == [
+        "cells",
+        "folds",
+        "images",
+        "differences",
+        "tukey",
+        "readers",
+        "classes",
+        "scanners",
+        "confusion",
+    ]
     assert set(tables["cells"]["measure"]) == {"Accuracy", "Top-2", "Balanced accuracy"}
     assert set(tables["readers"]["reader"]) == set(readers.by_name)
     assert len(tables["classes"]) == len(readers.by_name) * len(CLASSES)

@@ -15,7 +15,7 @@ from tests.report.conftest import STRATEGIES
 def test_the_tidy_tables_hold_every_cell_fold_image_and_difference(read: Callable[[str], Findings]) -> None:
     found = read("three")
     tables = {name: pd.read_csv(io.StringIO(text)) for name, text in tidy_tables(found).items()}
-    assert list(tables) == ["cells", "folds", "images", "differences"]
+    assert list(tables) == ["cells", "folds", "images", "differences", "tukey"]
     assert len(tables["cells"]) == 3 * 2 * len(STRATEGIES)
     assert set(tables["cells"]["measure"]) == {"Dice", "IoU", "HD95"}
     assert len(tables["folds"]) == 3 * 3 * 2 * len(STRATEGIES)
@@ -39,5 +39,5 @@ def test_the_archive_is_the_same_whenever_it_is_made(read: Callable[[str], Findi
     tables = tidy_tables(read("one"))
     assert zipped(tables) == zipped(tables)
     with zipfile.ZipFile(io.BytesIO(zipped(tables))) as archive:
-        assert archive.namelist() == ["cells.csv", "folds.csv", "images.csv", "differences.csv"]
+        assert archive.namelist() == ["cells.csv", "folds.csv", "images.csv", "differences.csv", "tukey.csv"]
         assert archive.read("cells.csv").decode() == tables["cells"]
