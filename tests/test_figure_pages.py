@@ -38,3 +38,17 @@ def test_a_page_shows_published_figures_until_there_are_own_ones(
     assert not app.exception
     told = " ".join(caption.value for caption in app.caption)
     assert ("the published ones are drawn" in told) == (study in (None, "prepared"))
+
+
+def test_the_published_page_has_all_three_tables_and_the_second_as_a_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHICHLAYERS_STORE", str(folder / "results"))
+    monkeypatch.setenv("WHICHLAYERS_CACHE", str(folder / "cache"))
+    app = opened("published", "finished")
+    assert not app.exception
+    first, third = (table.value for table in app.dataframe)
+    assert list(first.columns) == ["80 %", "50 %", "5 %"]
+    assert first.loc["SUS, 85 images"].tolist() == ["54 / 14 / 17", "34 / 9 / 17", "3 / 1 / 17"]
+    assert third.loc["BUS", "whole network"].endswith(" min")
+    assert "Published table (CSV)" in [button.label for button in app.get("download_button")]

@@ -3,12 +3,14 @@
 import hashlib
 import pickle
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard.figures.cells import for_file
 from dashboard.figures.palette import Colours
 from dashboard.figures.table2 import SQUARE, table2
 from dashboard.views.choice import put, switch
@@ -83,3 +85,11 @@ def _clicked() -> None:
             if square[key]:
                 put(key, square[key])
         st.session_state["cell clicked"] = True
+
+
+def as_csv(label: str, table: pd.DataFrame, name: str) -> None:
+    """A button that gives a table as a file."""
+    st.download_button(
+        f"{label} (CSV)", partial(for_file, table), f"{name}.csv", "text/csv", key=f"file {name}",
+        icon=":material/download:", on_click="ignore", type="tertiary",
+    )  # fmt: skip

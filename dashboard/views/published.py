@@ -11,7 +11,7 @@ from dashboard.figures.comparison import beside, difference_cells, why_no_differ
 from dashboard.figures.palette import Colours
 from dashboard.figures.table2 import table2, table2_table
 from dashboard.views import drawn, export, published_classes, table
-from dashboard.views.chart import Picture, choose_picture, config, is_dark
+from dashboard.views.chart import Picture, as_csv, choose_picture, config, is_dark
 from dashboard.views.switches import choose_colours
 from engine import published as paper
 
@@ -33,6 +33,9 @@ def page() -> None:
         st.subheader(named, anchor=False, divider="gray")
         drawn.renewed(study, _against, rate)
         _difference(study, rate, colours, picture)
+    st.subheader("Table I", anchor=False, divider="gray")
+    st.dataframe(_table1(), width="content")
+    st.caption(f"Images in training, validation and test sets by part of the images. {drawn.SOURCE}.")
     st.subheader("Table II", anchor=False, divider="gray")
     table.published(colours, picture)
     st.subheader("Table III", anchor=False, divider="gray")
@@ -69,6 +72,16 @@ def _difference(study: str, rate: Rate, colours: Colours, picture: Picture) -> N
     figure = table2(table2_table(cells, kind="difference"), colours=colours, dark=is_dark())
     alt = "Table II, ours minus published"
     st.plotly_chart(figure, theme=None, config=config("difference", picture), key="difference", alt=alt)
+    as_csv("Difference", cells, f"{study}-difference")
+
+
+def _table1() -> pd.DataFrame:
+    sizes = paper.table1()
+    told = sizes[["training", "validation", "test"]].astype(str).agg(" / ".join, axis=1)
+    named = sizes["dataset"] + ", " + sizes["size"].astype(str) + " images"
+    table = sizes.assign(told=told, named=named, part=sizes["train_percent"].map("{:g} %".format))
+    wide = table.pivot(index="named", columns="part", values="told")
+    return wide.loc[list(dict.fromkeys(named)), list(dict.fromkeys(table["part"]))]
 
 
 def _table3() -> pd.DataFrame:

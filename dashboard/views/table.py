@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.cells import Rate, for_file
+from dashboard.figures.cells import Rate
 from dashboard.figures.comparison import beside, difference_cells, why_no_difference
 from dashboard.figures.measures import measure_of
 from dashboard.figures.palette import Colours
 from dashboard.figures.table2 import FEWEST_COLOURED, NOT_INFERIOR, stacked, table2_table
-from dashboard.views.chart import Picture, draw_table, once
+from dashboard.views.chart import Picture, as_csv, draw_table, once
 from engine import published as paper
 
 SOURCE = (
@@ -41,7 +40,9 @@ class Shown:
 
 def published(colours: Colours, picture: Picture = "png") -> None:
     """The whole published table with its source."""
-    draw_table(once(table2_table, data.published_table()), colours, picture=picture)
+    cells = data.published_table()
+    draw_table(once(table2_table, cells), colours, picture=picture)
+    as_csv("Published table", cells, "published-table2")
     st.caption(f"{SOURCE} A mean that the text at hand does not give stays missing. †: failed trainings left out.")
 
 
@@ -61,8 +62,10 @@ def draw(study: str, shown: Shown, chosen: Mapping[str, str] | None) -> None:
         if why or theirs is None:
             st.info(why, icon=":material/difference:")
         else:
-            table = once(table2_table, difference_cells(ours, theirs), measure=name, kind="difference")
+            cells = difference_cells(ours, theirs)
+            table = once(table2_table, cells, measure=name, kind="difference")
             draw_table(table, shown.colours, selected=selected, picture=shown.picture)
+            as_csv("Difference", cells, f"{study}-difference")
         return
     rows = stacked({study: ours, **{other: _other(other, shown) for other in shown.others}})
     rows_drawn = rows if theirs is None else pd.concat([rows, theirs], ignore_index=True)
@@ -97,8 +100,5 @@ def _note(ours: pd.DataFrame, theirs: pd.DataFrame | None, shown: Shown, *, colo
 
 def _downloads(study: str, cells: pd.DataFrame, folds: pd.DataFrame) -> None:
     with st.container(horizontal=True, gap="medium"):
-        for label, table, name in (("Table", cells, "table2"), ("Folds", folds, "folds")):
-            st.download_button(
-                f"{label} (CSV)", partial(for_file, table), f"{study}-{name}.csv", "text/csv",
-                icon=":material/download:", on_click="ignore", type="tertiary",
-            )  # fmt: skip
+        as_csv("Table", cells, f"{study}-table2")
+        as_csv("Folds", folds, f"{study}-folds")
