@@ -272,6 +272,17 @@ def test_the_page_says_what_is_the_matter(folder: Path, study: str, monkeypatch:
     assert [line for line in SAID[study] if line not in text] == []
 
 
+PAGES = ("comparisons", "cost", "curves", "masks", "quality", "features", "layer-by-layer", "running", "published")
+
+
+@pytest.mark.parametrize("study", SAID)
+def test_every_other_page_opens_on_it(folder: Path, study: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in PAGES:
+        page = opened(folder, study, monkeypatch, open=address)
+        assert not page.error, (address, [one.value for one in page.error])
+        assert page.title, address
+
+
 def test_a_sound_study_has_nothing_the_matter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = opened(folder, "three_folds", monkeypatch)
     assert [*page.warning, *page.error] == []

@@ -134,7 +134,9 @@ def provenance(facts: Mapping[str, Any], plan: pd.DataFrame) -> str:
     parts.append(f"{network}, {settings['image_size']} × {settings['image_size']} pixels")
     if len(plan):
         ran, of = plan["fold"].nunique(), int(plan["folds"].iloc[0])
-        parts.append(f"{ran} of {of} folds, split by {plan['split_by'].iloc[0]}")
+        by = str(plan["split_by"].iloc[0])
+        meant = " (a patient, study or clip, as the images name it)" if by == "group" else ""
+        parts.append(f"{ran} of {of} folds, split by {by}{meant}")
     parts.append(_length(settings, plan))
     parts.append(str(settings["precision"]))
     return " · ".join(parts)
