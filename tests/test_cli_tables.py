@@ -87,7 +87,7 @@ def test_the_report_is_a_file_named_after_the_study(tmp_path: Path) -> None:
     assert here("report", "s", "--latex", "-o", "paper/t.tex", folder=tmp_path).stdout == "paper/t.tex\n"
     assert (tmp_path / "paper" / "t.tex").read_text().count(r"\end{table*}") == 1
     assert here("report", "s", "--csv", folder=tmp_path).returncode == 0
-    names = {"cells.csv", "folds.csv", "images.csv", "differences.csv"}
+    names = {"cells.csv", "folds.csv", "images.csv", "differences.csv", "tukey.csv"}
     assert {path.name for path in (tmp_path / "s-tables").iterdir()} == names
     (tmp_path / "file").write_text("")
     said = here("report", "s", "--latex", "-o", "file/t.tex", folder=tmp_path)

@@ -99,7 +99,7 @@ def test_intervals_are_of_any_measure(study: str) -> None:
 def test_claims_orders_start_weights_and_calibration_are_read_like_cells(study: str) -> None:
     claims = data.claims(study, CHOSEN)
     assert len(claims) == 10
-    assert set(claims["verdict"]) <= {"agrees", "disagrees", "cannot tell", "not in this study"}
+    assert set(claims["verdict"]) <= {"agrees", "disagrees", "cannot tell", "not in this study", "not claimed"}
     agreement = data.agreement(study, CHOSEN)
     assert list(agreement["published"]) == ["SUS, Amiri et al. 2020"] * 2
     assert (agreement["common"] == 5).all()

@@ -174,8 +174,8 @@ def opened(study: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_page_works_without_a_study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(None, folder, monkeypatch)
     assert CITATION.url in " ".join(text.value for text in app.markdown)
-    assert [heading.value for heading in app.subheader][:2] == ["Table II", "Table III"]
-    assert app.dataframe[0].value.loc["SUS", "contracting"] == "0.823 in 1.53 (0.20) min"  # Amiri et al. 2020, III
+    assert [heading.value for heading in app.subheader][:3] == ["Table I", "Table II", "Table III"]
+    assert app.dataframe[1].value.loc["SUS", "contracting"] == "0.823 in 1.53 (0.20) min"  # Amiri et al. 2020, III
 
 
 def test_the_page_names_what_stands_in_and_why_there_is_no_difference(

@@ -150,7 +150,7 @@ def test_a_verdict_has_a_sign_its_reason_and_its_numbers_line_by_line() -> None:
     judged = published.claims().assign(ours="80 %: +0.01; 5 %: +0.02", verdict="cannot tell", why="<two> folds")
     html = claims.claims(judged)
     assert html.count("? cannot tell</span> &lt;two&gt; folds<small>80 %: +0.01</small><small>5 %: +0.02</small>") == 10
-    assert set(claims.MARKS) == {"agrees", "disagrees", "cannot tell", "not in this study"}
+    assert set(claims.MARKS) == {"agrees", "disagrees", "cannot tell", "not in this study", "not claimed"}
     assert len({mark for mark, _ in claims.MARKS.values()}) == 4
 
 
