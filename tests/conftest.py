@@ -1,5 +1,6 @@
 """What many tests need, visible in their signatures."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from hypothesis import settings
 if TYPE_CHECKING:  # jaxtyping checks only what is imported after this file
     from tests.live_server import LiveServer
     from tests.trained_store import TrainedStore
+
+MAIN = sys.modules["__main__"]
 
 LONGEST_REASON = 3000
 """Letters of a failure that was not the last word."""
@@ -53,6 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
+def pytest_runtest_setup() -> None:
+    """Streamlit's AppTest leaves its script as the main module, which a process that a later test spawns would run."""
+    sys.modules["__main__"] = MAIN
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,10 +1,8 @@
 """Table II without Ray: in pieces, every planned trial closed once, under the ids that a run by Ray plans."""
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -43,12 +41,6 @@ STUDY = Study(
     resources=ResourceSettings(gpu=0.0),
     keep_weights="none",
 )
-
-
-@pytest.fixture(autouse=True)
-def own_main(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streamlit's AppTest leaves its script as the main module, which new processes would load."""
-    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
 
 
 def test_an_interrupted_table_goes_on_and_closes_every_trial_of_a_ray_run_once(tmp_path: Path) -> None:
