@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from dashboard.sign_in.settings import write_password
+from tests.reverse_proxy import nginx, proxied
 from tests.served import served
 
 PASSWORD = "three layers of frozen peas"
@@ -193,3 +194,48 @@ def test_gradios_client_sends_it_too(locked: Locked) -> None:
 
 def test_a_body_for_the_page_is_small(stranger: httpx.Client) -> None:
     assert stranger.post("sign-in", data={"password": "x" * 20_000}).status_code == 413
+
+
+@pytest.fixture
+def proxy(locked: Locked, tmp_path: Path) -> Iterator[str]:
+    """Address of the same server behind nginx, set up as docs/server.md says."""
+    nginx()
+    with proxied(locked.url, tmp_path) as url:
+        yield url
+
+
+def test_behind_nginx_nobody_comes_in_but_who_signed_in(proxy: str) -> None:
+    with httpx.Client(base_url=proxy, timeout=30) as web:
+        ours = [path for path in EVERYTHING if ".." not in path]  # nginx leaves its location with the others
+        assert [web.get(path).status_code for path in ours] == [401] * len(ours)
+        assert [web.post(path, content=b"x" * 1000).status_code for path in POSTED] == [401] * len(POSTED)
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(proxy.replace("http://", "ws://") + "_stcore/stream", subprotocols=["streamlit"])
+
+        led = web.get("images", headers={"accept": "text/html"})
+        assert web.get(httpx.URL(proxy).join(led.headers["location"])).status_code == 200
+        origin = {"origin": proxy.removesuffix("/layers/")}
+        back = web.post("sign-in", data={"password": PASSWORD, "to": "/layers/images"}, headers=origin)
+        assert (back.status_code, back.headers["location"]) == (303, "/layers/images")
+
+        assert "<title>Streamlit</title>" in web.get("").text
+        assert web.get("reader/").status_code == 200
+        files = web.post("inference/gradio_api/upload", files={"files": ("a.png", b"content")})
+        assert web.get(f"inference/gradio_api/file={files.json()[0]}").content == b"content"
+        cookie = {"Cookie": f"whichlayers={web.cookies['whichlayers']}"}
+        address = proxy.replace("http://", "ws://") + "_stcore/stream"
+        with connect(address, subprotocols=["streamlit"], additional_headers=cookie) as open_stream:
+            assert web.post("sign-out", headers=origin).headers["location"] == "/layers/sign-in"
+            with pytest.raises(ConnectionClosed):
+                until_closed(open_stream)
+
+
+def test_behind_nginx_attempts_are_counted_by_who_makes_them(proxy: str) -> None:
+    def attempt(address: str, said: str = "") -> int:
+        """Status of a wrong password from that address, which says to come from another."""
+        with httpx.Client(transport=httpx.HTTPTransport(local_address=address), timeout=30) as web:
+            headers = {"x-forwarded-for": said} if said else {}
+            return web.post(f"{proxy}sign-in", data={"password": "wrong"}, headers=headers).status_code
+
+    assert [attempt("127.0.0.2", f"10.0.0.{number}") for number in range(6)] == [401] * 5 + [429]
+    assert attempt("127.0.0.3") == 401
