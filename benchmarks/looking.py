@@ -210,6 +210,37 @@ def page_passes() -> Iterator[tuple[str, float, float]]:
         yield run(f"{key}: {value}")
 
 
+def _script() -> None:
+    import importlib
+
+    import streamlit as st
+
+    importlib.import_module(f"dashboard.views.{st.session_state['page name']}").page()
+
+
+def other_pages() -> Iterator[tuple[str, float, float]]:
+    """Each further page of such a study: seconds until all of it is there with empty caches, and again."""
+    import streamlit as st
+    from streamlit.testing.v1 import AppTest
+
+    from dashboard.pages import PAGES, fits
+
+    for address, (_, title, _) in PAGES.items():
+        if address == "results" or not fits(address, "segmentation"):
+            continue
+        st.cache_data.clear()
+        st.cache_resource.clear()
+        page = AppTest.from_function(_script, default_timeout=300)
+        page.session_state["page name"], page.session_state["current"] = address.replace("-", "_"), STUDY
+
+        def run(page: AppTest = page, title: str = title) -> None:
+            page.run()
+            if page.exception or page.error:
+                raise SystemExit(f"{title}: {page.exception or page.error}")
+
+        yield title, seconds(run), seconds(run)
+
+
 def data_steps() -> Iterator[tuple[str, float, float]]:
     """Seconds of each step of the data layer, with empty caches and again."""
     import streamlit as st
@@ -278,6 +309,9 @@ def main() -> None:
         print("| page | table | with statistics |\n|---|---:|---:|")
         for name, table, whole in page_passes():
             print(f"| {name} | {table:.2f} | {whole:.2f} |", flush=True)
+        print("\n| another page, whole | first | again |\n|---|---:|---:|")
+        for name, first, again in other_pages():
+            print(f"| {name} | {first:.2f} | {again:.2f} |", flush=True)
         print("\n| step | first | again |\n|---|---:|---:|")
         for name, first, again in data_steps():
             print(f"| {name} | {first:.3f} | {again:.3f} |", flush=True)

@@ -19,7 +19,7 @@ from engine.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Differences:
-    """What the main analysis and the published one say of a study's strategies."""
+    """What the main analysis says of a study's strategies."""
 
     reference: str
     margin: float
@@ -27,9 +27,16 @@ class Differences:
     """A row per strategy and row of Table II, as `report.comparisons.against_reference` makes them."""
     family: str
     """Which tests are corrected together, in words; why there is none where there is none."""
-    over_strategies: pd.DataFrame
-    """Tukey's HSD, as `engine.significance.tukey_over_strategies`."""
-    over_fractions: pd.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tukey:
+    """The test as published: Tukey's HSD over folds."""
+
+    strategies: pd.DataFrame
+    """As `engine.significance.tukey_over_strategies`."""
+    fractions: pd.DataFrame
+    """As `engine.significance.tukey_over_fractions`."""
 
 
 def differences(study: str, rate: Rate) -> Differences:
@@ -46,6 +53,15 @@ def _differences(root: str, study: str, version: str, rate: Rate) -> Differences
         margin=found.margin,
         against=against_reference(found),
         family=family(found) if paired else "every strategy has folds of its own, so that folds cannot be paired",
-        over_strategies=as_published(found),
-        over_fractions=tukey_over_fractions(fold_values(found)),
     )
+
+
+def tukey(study: str, rate: Rate) -> Tukey:
+    """The published test at `rate`; its p values are integrals that take seconds."""
+    return _tukey(store_root(), study, data.stamp(study), rate)
+
+
+@one_version(8)
+def _tukey(root: str, study: str, version: str, rate: Rate) -> Tukey:
+    found = read_findings(Store.at(root), study, rate=rate)
+    return Tukey(strategies=as_published(found), fractions=tukey_over_fractions(fold_values(found)))

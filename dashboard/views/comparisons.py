@@ -14,7 +14,7 @@ from dashboard.figures.depth import depth, depth_table, pairs_of
 from dashboard.figures.pairs import spread_note
 from dashboard.figures.scratch import scratch, scratch_table
 from dashboard.views import differences, drawn
-from dashboard.views.chart import choose_picture, is_dark
+from dashboard.views.chart import choose_picture, is_dark, once
 from engine import published as paper
 
 EXAMPLE = "BUS"
@@ -49,7 +49,7 @@ def _scratch(study: str | None, rate: Rate) -> None:
     table = scratch_table(drawn.cells(study, rate))
     alt = "Dice of the whole network fine-tuned and from scratch, by fraction and data set"
     note = f"As Fig. 3. Means of complete cells. {FAILED} {spread_note(table)} {COMPARED}"
-    drawn.draw(scratch(table, dark=is_dark()), table, "scratch", alt=alt, note=note, narrowest=640)
+    drawn.draw(once(scratch, table, dark=is_dark()), table, "scratch", alt=alt, note=note, narrowest=640)
 
 
 def _depth(study: str | None, rate: Rate, compared: pd.DataFrame) -> None:
@@ -61,14 +61,14 @@ def _depth(study: str | None, rate: Rate, compared: pd.DataFrame) -> None:
         "the distance from the top of the U: blocks 1 and 9 are shallow, block 5 is deepest. "
         f"{spread_note(table)} {COMPARED}"
     )
-    drawn.draw(depth(table, dark=is_dark()), table, "depth", alt=alt, note=note, narrowest=640)
+    drawn.draw(once(depth, table, dark=is_dark()), table, "depth", alt=alt, note=note, narrowest=640)
 
 
 def _pairs(study: str, rate: Rate) -> None:
     cells = drawn.cells(study, rate)
     pairs = pairs_of(cells, str(data.facts(study).get("reference")))
     table = depth_table(cells, pairs)
-    figure = depth(table, pairs, measure=data.main(study).main, dark=is_dark())
+    figure = once(depth, table, pairs=pairs, measure=data.main(study).main, dark=is_dark())
     alt = "Accuracy of pairs of strategies, by part of the images"
     note = f"Means of complete cells; paired differences with their tests stand on Accuracy. {spread_note(table)}"
     drawn.draw(figure, table, "pairs", alt=alt, note=note, narrowest=640)

@@ -19,7 +19,7 @@ from dashboard.figures.curve_sheet import (
 )
 from dashboard.figures.gallery import named, percent
 from dashboard.views import drawn, finished
-from dashboard.views.chart import is_dark
+from dashboard.views.chart import is_dark, once
 from dashboard.views.choice import switch
 
 
@@ -64,7 +64,7 @@ def _draw(study: str, rate: Rate, wanted: dict[str, list[Any]], show: str) -> No
     table = curve_sheet_table(data.epochs(study, trials), trials)
     measure, score = data.main(study).main, scored(table)
     st.html(key(sorted(set(table["fold"])), score))
-    figure = curve_sheet(table, show=show, measure=measure, loss=data.loss_name(study), dark=is_dark())
+    figure = once(curve_sheet, table, show=show, measure=measure, loss=data.loss_name(study), dark=is_dark())
     above = loss_range(table)[2]
     words = (
         [f"Losses of {above} epochs lie above the shared axis."] if above and show != shows(measure, score)[2] else []

@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard import data
-from dashboard.differences import Differences, differences
+from dashboard.differences import differences, tukey
 from dashboard.figures.cells import Rate, for_file
 from dashboard.figures.paired import paired
 from dashboard.figures.rows import rows
@@ -40,13 +40,18 @@ def draw(study: str, rate: Rate) -> None:
     alt = f"Dice of each strategy minus that of {found.reference}"
     note = f"{NOTE} p: {found.family}. Intervals: {own['note'].iloc[0]}."
     drawn.draw(figure, found.against, "differences", alt=alt, note=note, narrowest=620)
-    _as_published(study, found)
+    _as_published(study, rate)
 
 
-def _as_published(study: str, found: Differences) -> None:
+@st.fragment
+def _as_published(study: str, rate: Rate) -> None:
     label = f"{as_published.LABEL[:1].upper()}{as_published.LABEL[1:]}, so p is too small"
-    with st.expander(label, icon=":material/history_edu:"):
-        for name, table in (("strategies", found.over_strategies), ("fractions", found.over_fractions)):
+    published = st.expander(label, icon=":material/history_edu:", key="tukey", on_change="rerun", bind="query-params")
+    if not published.open:  # computed for those who look
+        return
+    with published, st.spinner("Integrating Tukey's distribution…"):
+        found = tukey(study, rate)
+        for name, table in (("strategies", found.strategies), ("fractions", found.fractions)):
             tested = table[table["p"].notna()].drop(columns=["label", "reason"])
             st.markdown(f"**Over {name}**")
             if not len(tested):
