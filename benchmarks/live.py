@@ -1,7 +1,8 @@
 """What an answer of the Live page takes: in its process, over the websocket and HTTP, idle, with four users, while a
 study trains; and a clip's frames per second.
 
-    python -m benchmarks.live [--width 16] [--image-size 256] [--frames 60] [--threads 2] [--no-training]
+    python -m benchmarks.live [--width 16] [--image-size 256] [--frames 60] [--threads 2]
+    python -m benchmarks.live --only camera idle               parts: process, clip, camera, idle, users, training
 
 The network is made by hand: its mask is where the frame is brighter than half, one structure of ordinary size, as a
 trained one would outline. Frames are PNG files of a bright disc in speckle. Round trips are those of a client on the
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,9 +27,11 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from engine.live_curves import live_curves
 from engine.store import Store
 
 STUDY = "speed"
+PARTS = ("process", "clip", "camera", "idle", "users", "training")
 TRAINING = """
 name: beside
 model: {width: 16, image_size: 128}
@@ -207,8 +210,8 @@ def in_browser(address: str) -> None:
         browser.close()
 
 
-def over_http(root: Path, trial: str, files: list[bytes], *, training: bool) -> None:
-    """Each way, idle, with four users, and with four users while a study trains."""
+def over_http(root: Path, trial: str, files: list[bytes], parts: Sequence[str]) -> None:
+    """The camera in a browser, then each way: idle, with four users, and with four users while a study trains."""
     from tests.live_server import served
 
     ways: dict[str, Callable[[str, str, list[bytes]], list[float]]] = {
@@ -216,11 +219,16 @@ def over_http(root: Path, trial: str, files: list[bytes], *, training: bool) -> 
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as cache, served(root, Path(cache)) as server:
         by_websocket(server.address, trial, files[:3])
-        in_browser(server.address)
-        for what, users, beside in (("idle", 1, False), ("four users", 4, False), ("four users, training", 4, True)):
-            if beside and not training:
+        if "camera" in parts:
+            in_browser(server.address)
+        for part, what, users in (
+            ("idle", "idle", 1),
+            ("users", "four users", 4),
+            ("training", "four users, training", 4),
+        ):
+            if part not in parts:
                 continue
-            with _study(Path(cache)) if beside else _nothing():
+            with _study(Path(cache)) if part == "training" else _nothing():
                 taken: dict[str, list[float]] = {name: [] for name in ways}
                 for _ in range(ROUNDS):
                     for name, ask in ways.items():
@@ -247,9 +255,9 @@ def _study(folder: Path) -> Iterator[None]:
     ) as process:  # fmt: skip
         store = Store.at(folder / "beside")
         try:
-            while store.progress("beside").get("closed", 0) < 1:
+            while not len(live_curves(store, "beside")):
                 if process.poll() is not None:
-                    raise SystemExit("the study beside ended before a trial was trained")
+                    raise SystemExit("the study beside ended before an epoch was trained")
                 time.sleep(1)
             yield
             if store.progress("beside").get("state") != "running":
@@ -266,15 +274,18 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=256)
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--no-training", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     wanted = parser.parse_args()
     files = [png(frame(wanted.image_size, seed)) for seed in range(wanted.frames)]
     print(f"U-Net of width {wanted.width}, frames of {wanted.image_size} x {wanted.image_size}, {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
         trial = make_study(Path(folder), wanted.width, wanted.image_size)
-        in_process(Path(folder), trial, files, wanted.threads)
-        clip(Path(folder), trial, 2 * wanted.frames, wanted.image_size, wanted.threads)
-        over_http(Path(folder), trial, files, training=not wanted.no_training)
+        if "process" in wanted.only:
+            in_process(Path(folder), trial, files, wanted.threads)
+        if "clip" in wanted.only:
+            clip(Path(folder), trial, 2 * wanted.frames, wanted.image_size, wanted.threads)
+        if {*wanted.only} - {"process", "clip"}:
+            over_http(Path(folder), trial, files, wanted.only)
 
 
 if __name__ == "__main__":
