@@ -6,7 +6,7 @@ A part of the cached door to the engine; its tables are shared and must not be c
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -57,9 +57,24 @@ class Tile:
     alt: str
 
 
+class Place(NamedTuple):
+    """Where a cell stands in the table."""
+
+    fraction: float
+    strategy: str
+    start: str
+    network: str
+
+    @classmethod
+    def of(cls, chosen: Mapping[str, str]) -> "Place":
+        """The place whose percent, strategy, start and network are `chosen`."""
+        fraction = float(chosen["percent"].removesuffix(" %"))
+        return cls(fraction, chosen["strategy"], chosen["start"], chosen["network"])
+
+
 def one_cell(study: str, chosen: Mapping[str, str], rate: Rate, measure: str, seed: int | None) -> OneCell | None:
     """The cell whose percent, strategy, start and network are `chosen`; None where the study has no such cell."""
-    return _one_cell(store_root(), study, data.stamp(study), *_place(chosen), rate, measure, seed)
+    return _one_cell(store_root(), study, data.stamp(study), Place.of(chosen), rate, measure, seed)
 
 
 def tiles(study: str, chosen: Mapping[str, str], rate: Rate, measure: str, seed: int | None) -> list[Tile]:
@@ -67,44 +82,29 @@ def tiles(study: str, chosen: Mapping[str, str], rate: Rate, measure: str, seed:
 
     Raises DataError where the study's images are no longer in the cache.
     """
-    return _tiles(store_root(), study, data.stamp(study), *_place(chosen), rate, measure, seed)
-
-
-def _place(chosen: Mapping[str, str]) -> tuple[str, str, str, str]:
-    return chosen["percent"], chosen["strategy"], chosen["start"], chosen["network"]
+    return _tiles(store_root(), study, data.stamp(study), Place.of(chosen), rate, measure, seed)
 
 
 @one_version(64)
 def _one_cell(
-    root: str,
-    study: str,
-    version: str,
-    percent: str,
-    strategy: str,
-    start: str,
-    network: str,
-    rate: Rate,
-    measure: str,
-    seed: int | None,
+    root: str, study: str, version: str, place: Place, rate: Rate, measure: str, seed: int | None
 ) -> OneCell | None:
-    fraction = float(percent.removesuffix(" %"))
-
     def row(table: pd.DataFrame) -> pd.DataFrame:
-        found = of_start(table, start)
-        return found[(found["network"] == network) & (found["fraction"] == fraction)]
+        found = of_start(table, place.start)
+        return found[(found["network"] == place.network) & (found["fraction"] == place.fraction)]
 
     trials = row(kept.trials(root, study, version, rate, seed))
-    trials = trials[trials["strategy"] == strategy]
+    trials = trials[trials["strategy"] == place.strategy]
     if not len(trials):
         return None
     by_fold, cells = (table(root, study, version, rate, measure, seed) for table in (kept.folds, kept.cells))
     reference = str(kept.facts(root, study, version).get("reference") or "whole network")
     curves = curves_table(data.epochs(study, trials), trials)
     is_done, cells = bool(trials["closed"].all()), row(cells)
-    told = [false_positives(cell) for cell in rows(cells[cells["strategy"] == strategy])] if is_done else []
+    told = [false_positives(cell) for cell in rows(cells[cells["strategy"] == place.strategy])] if is_done else []
     return OneCell(
         trials=trials,
-        folds=folds_table(row(by_fold), fraction, strategy, reference),
+        folds=folds_table(row(by_fold), place.fraction, place.strategy, reference),
         unit=next((unit for unit in by_fold["hd95_unit"] if unit), ""),
         curves=curves,
         epochs=_epochs(curves),
@@ -121,19 +121,8 @@ def _epochs(curves: pd.DataFrame) -> str:
 
 
 @one_version(64)
-def _tiles(
-    root: str,
-    study: str,
-    version: str,
-    percent: str,
-    strategy: str,
-    start: str,
-    network: str,
-    rate: Rate,
-    measure: str,
-    seed: int | None,
-) -> list[Tile]:
-    cell = _one_cell(root, study, version, percent, strategy, start, network, rate, measure, seed)
+def _tiles(root: str, study: str, version: str, place: Place, rate: Rate, measure: str, seed: int | None) -> list[Tile]:
+    cell = _one_cell(root, study, version, place, rate, measure, seed)
     pictures = data.pictures(study, cell.trials, SHOWN, measure) if cell is not None else []
     if cell is None or pictures is None:
         raise DataError("the study's images are no longer in the cache: run the study again to read them anew")
