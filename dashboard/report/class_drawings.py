@@ -11,7 +11,7 @@ from dashboard.figures.layers import layers, layers_table
 from dashboard.figures.pairs import spread_note
 from dashboard.figures.pareto import pareto, pareto_note, pareto_table
 from dashboard.report.comparisons import compared
-from dashboard.report.drawings import FEWEST_STEPS, Drawing, Made
+from dashboard.report.drawings import FEWEST_STEPS, Drawing, Made, rates
 from dashboard.report.readers import Readers
 from engine.architectures import CLASSIFIERS
 
@@ -25,7 +25,7 @@ LAYERS = (
 
 def class_drawings(readers: Readers) -> list[Drawing]:
     """Accuracy, confusion, training-set size, what is left, paired differences, pairs, layers, cost."""
-    made = (*_accuracy(readers), *_confusion(readers), *_against(readers), *_cells(readers))
+    made = (*_accuracy(readers), *_confusion(readers), *_against(readers), *rates(readers.findings), *_cells(readers))
     widest = BESIDE + COLUMN * len(readers.classes)
     return [
         Drawing(

@@ -7,11 +7,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures.agreement import order, order_note, order_table, ranks, ranks_table, stands_for
+from dashboard.figures.cells import in_table
 from dashboard.figures.comparison import published_cells
 from dashboard.figures.depth import depth, depth_table
 from dashboard.figures.gain import gain, gain_table
 from dashboard.figures.layers import NOTE as LAYERS
 from dashboard.figures.layers import layers, layers_table
+from dashboard.figures.learning_rates import NOTE, has_several, learning_rates, learning_rates_table
 from dashboard.figures.network import network_table, networks, planned_strategies
 from dashboard.figures.pairs import spread_note
 from dashboard.figures.pareto import pareto, pareto_note, pareto_table
@@ -41,7 +43,7 @@ FEWEST_STEPS = 3
 
 def drawings(findings: Findings) -> list[Drawing]:
     """Networks, order against the paper, transfer or scratch, shallow or deep, layers, gain, cost: those with data."""
-    made = (*_networks(findings), *_orders(findings), *_pairs(findings), *_costs(findings))
+    made = (*_networks(findings), *_orders(findings), *_pairs(findings), *rates(findings), *_costs(findings))
     return [Drawing(title=title, caption=caption, light=draw(False), dark=draw(True)) for title, caption, draw in made]
 
 
@@ -94,6 +96,16 @@ def _pairs(findings: Findings) -> Made:
         caption = "Mean test Dice that four outer blocks reach alone, and what learning all the others adds to it."
         caption += "" if has_shared_folds(findings.facts) else f" Of means, not fold by fold: {OWN}."
         yield "What the outer blocks reach", caption, _drawn(gain, reached)
+
+
+def rates(findings: Findings) -> Made:
+    """What each strategy reaches at each learning rate, where there are several."""
+    plan, measure = in_table(findings.plan), findings.main
+    if has_several(plan):
+        name = str(findings.facts["data"]["name"])
+        table = learning_rates_table(plan, findings.attempts, name, measure=measure.column)
+        if has_several(table):
+            yield "Learning rate", NOTE, lambda dark: learning_rates(table, measure=measure.main, dark=dark)
 
 
 def _costs(findings: Findings) -> Made:

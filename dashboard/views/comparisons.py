@@ -1,5 +1,5 @@
-"""Comparisons: transfer against scratch (Fig. 3), shallow against deep (Fig. 4), the paper's claims, and the main
-analysis: paired differences against the reference, with Tukey's test as published beside it.
+"""Comparisons: transfer against scratch (Fig. 3), shallow against deep (Fig. 4), learning rates, the paper's claims,
+and the main analysis: paired differences against the reference, with Tukey's test as published beside it.
 
 Of a classification study: pairs of its own strategies.
 """
@@ -8,11 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.cells import Rate
+from dashboard.figures.cells import Rate, in_table
 from dashboard.figures.claims import claims
 from dashboard.figures.depth import depth, depth_table, pairs_of
+from dashboard.figures.learning_rates import NOTE, ONE, PANEL_WIDTH, has_several, learning_rates
 from dashboard.figures.pairs import spread_note
 from dashboard.figures.scratch import scratch, scratch_table
+from dashboard.learning_rates import tried_rates
 from dashboard.views import differences, drawn
 from dashboard.views.chart import choose_picture, is_dark, once
 from engine import published as paper
@@ -24,13 +26,14 @@ FAILED = "Failed trainings did not converge: they are counted above the mean tha
 
 
 def page() -> None:
-    """Four blocks; the figures renew themselves while the study runs."""
+    """Five blocks; the figures renew themselves while the study runs."""
     study = drawn.begin("Comparisons")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         rate = drawn.rate(study)
         choose_picture()
     if study and data.task(study) == "classification":
         drawn.renewed(study, _pairs, rate)
+        _rates(study)
         return
     st.subheader("Transfer or from scratch", anchor=False, divider="gray")
     drawn.renewed(study, _scratch, rate)
@@ -38,6 +41,8 @@ def page() -> None:
     cells = drawn.cells(study, rate)
     compared = drawn.choose_dataset(cells[cells["source"] == "published"], EXAMPLE, "published data")
     drawn.renewed(study, _depth, rate, compared)
+    if study:
+        _rates(study)
     st.subheader("What the paper claims", anchor=False, divider="gray")
     drawn.renewed(study, _claims, rate)
     if study:  # last, since it takes seconds where test images are many
@@ -62,6 +67,22 @@ def _depth(study: str | None, rate: Rate, compared: pd.DataFrame) -> None:
         f"{spread_note(table)} {COMPARED}"
     )
     drawn.draw(once(depth, table, dark=is_dark()), table, "depth", alt=alt, note=note, narrowest=640)
+
+
+def _rates(study: str) -> None:
+    st.subheader("Learning rate", anchor=False, divider="gray")
+    if has_several(in_table(data.plan(study))):
+        drawn.renewed(study, _tried)
+    else:
+        st.caption(ONE)
+
+
+def _tried(study: str) -> None:
+    table, measure = tried_rates(study), data.main(study).main
+    alt = f"Test {measure} by learning rate, a panel per strategy and part of the images"
+    figure = once(learning_rates, table, measure=measure, dark=is_dark())
+    narrowest = 80 + PANEL_WIDTH * table["strategy"].nunique()
+    drawn.draw(figure, table, "learning-rates", alt=alt, note=NOTE, narrowest=narrowest)
 
 
 def _pairs(study: str, rate: Rate) -> None:
