@@ -70,7 +70,7 @@ def _orders(findings: Findings) -> Made:
     if agreement["tau"].notna().any():
         caption = order_note(agreement)
         yield "Order of the strategies, ours and published", caption, lambda dark: order(agreement, dark=dark)
-    places = ranks_table(findings.cells, published, stand_ins)
+    places = ranks_table(findings.marked_cells, published, stand_ins)
     if len(places.dropna(subset=["place_ours"])) > 1:
         caption = "Ranks by mean test Dice, highest first. Strategies that moved three places or more are orange."
         yield "Ranks, published and ours", caption, lambda dark: ranks(places, dark=dark)
