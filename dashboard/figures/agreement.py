@@ -148,8 +148,8 @@ def ranks_table(cells: pd.DataFrame, published: pd.DataFrame, stand_ins: Mapping
             continue
         known = both.dropna(subset=["mean_theirs", "mean_ours"])
         for side in ("theirs", "ours"):
-            for name, method in (("rank", "min"), ("place", "first")):
-                both[f"{name}_{side}"] = known[f"mean_{side}"].rank(ascending=False, method=method)
+            both[f"rank_{side}"] = known[f"mean_{side}"].rank(ascending=False, method="min")
+            both[f"place_{side}"] = known[f"mean_{side}"].rank(ascending=False, method="first")
         missing = np.where(both["mean_theirs"].isna(), "published", np.where(both["mean_ours"].isna(), "ours", ""))
         found.append(both.assign(dataset=dataset, published=stand_ins[dataset], fraction=fraction, missing=missing))
     columns = ["dataset", "published", "fraction", "strategy", "mean_ours", "mean_theirs"]
@@ -161,8 +161,8 @@ def _in_words(cells: pd.DataFrame) -> pd.DataFrame:
     means = means_table(cells)
     told = [
         "" if np.isnan(row.mean)
-        else "<br>".join([varies(row.mean, row.sd, row.value_folds, row.images),
-                          *between(row.low, row.high, row.interval)])
+        else "; ".join([varies(row.mean, row.sd, row.value_folds, row.images),
+                        *between(row.low, row.high, row.interval)])
         for row in rows(means)
     ]  # fmt: skip
     return means[["strategy", "mean"]].assign(told=told)
@@ -213,8 +213,8 @@ def _panel(figure: go.Figure, part: pd.DataFrame, at: dict[str, int], dark: bool
             line={"color": _ink(moved, dark), "width": 2.6 if moved else 1.4}, **at,
         )  # fmt: skip
     hover = [
-        f"<b>{row.strategy}</b><br>published, rank {row.rank_theirs:.0f}: {row.told_theirs}"
-        f"<br>ours, rank {row.rank_ours:.0f}: {row.told_ours}"
+        f"<b>{row.strategy}</b><br>published, rank {row.rank_theirs:.0f}: {row.told_theirs.replace('; ', '<br>')}"
+        f"<br>ours, rank {row.rank_ours:.0f}: {row.told_ours.replace('; ', '<br>')}"
         for row in rows(part)
     ]
     for x, side, position in ((0, "theirs", "middle left"), (1, "ours", "middle right")):

@@ -1,5 +1,7 @@
 """Intervals of the means of Table II, of any measure, and how many test images these means are over."""
 
+from typing import Any
+
 import pandas as pd
 
 from engine.significance import balanced_intervals, cell_intervals
@@ -40,14 +42,10 @@ def fold_counts(images: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def with_fold_counts(cells: pd.DataFrame, counts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """The cells with `fold_images` and `fold_groups`, in the order of their `fold_numbers`; 0 of a fold without any."""
-    known = {
-        place[:-2]: place[-2:] for place in counts[[*by, "fold", "images", "groups"]].itertuples(index=False, name=None)
-    }
-    found = [
-        [known.get((*place, fold), (0, 0)) for fold in folds]
-        for *place, folds in cells[[*by, "fold_numbers"]].itertuples(index=False, name=None)
-    ]
-    return cells.assign(
-        fold_images=[[images for images, _ in folds] for folds in found],
-        fold_groups=[[groups for _, groups in folds] for folds in found],
-    )
+    known = counts.set_index([*by, "fold"])
+    places = list(cells[[*by, "fold_numbers"]].itertuples(index=False, name=None))
+    table = cells.copy(deep=False)
+    for column, name in (("fold_images", "images"), ("fold_groups", "groups")):
+        of: dict[Any, int] = known[name].to_dict()
+        table[column] = [[of.get((*place, fold), 0) for fold in folds] for *place, folds in places]
+    return table

@@ -73,8 +73,8 @@ def unit_preview_table(
                 "lowest": min(values), "highest": max(values), "measured_folds": len(values),
                 "strategy": strategies.get(place, ""),
                 "mean": float(cell.mean) if cell is not None and reached else float("nan"),
-                "values": reached, "fold_numbers": list(cell.fold_numbers) if reached else [], "gains": gains,
-                "folds": len(reached), "gain": _mean(gains),
+                "values": reached, "fold_numbers": list(cell.fold_numbers) if cell is not None and reached else [],
+                "gains": gains, "folds": len(reached), "gain": _mean(gains),
             }
         )  # fmt: skip
     table = pd.DataFrame(records)

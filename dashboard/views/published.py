@@ -44,7 +44,7 @@ def page() -> None:
     st.subheader("What the paper says, and whether its own tables agree", anchor=False, divider="gray")
     st.html(claims(paper.claims()))
     if study:
-        export.buttons(study, rate)
+        export.buttons(study, rate, colours)
 
 
 def _against(study: str, rate: Rate) -> None:
