@@ -162,7 +162,7 @@ def cells(study: str, rate: Rate, measure: str, seed: int | None = None) -> pd.D
 
 
 def marked_cells(study: str, rate: Rate, measure: str, seed: int | None = None, *, wait: bool = True) -> pd.DataFrame:
-    """The cells with `low`, `high` and `interval` of each mean; of the main measure `not_inferior` and `recommended`.
+    """The cells with `low`, `high`, `interval` and n (`intervals.COUNTS`) of each mean, and what is recommended.
 
     Without `wait` only what was computed before: statistics of thousands of images take a second.
     """
@@ -201,12 +201,12 @@ def test_table(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame:
 def intervals(
     study: str, rate: Rate, measure: str = "dice", seed: int | None = None, *, wait: bool = True
 ) -> pd.DataFrame:
-    """A row per complete cell: start, network, fraction, strategy, low, high and how the `interval` was made.
+    """A row per cell with an interval: start, network, fraction, strategy, low, high, how the `interval` was made, n.
 
     Bootstrap over groups of test images; empty below three folds, where there is no interval.
     """
     found, _ = kept.statistics(store_root(), study, stamp(study), rate, measure, seed, wait=wait)
-    return kept.intervals(found)
+    return kept.intervals(found).dropna(subset=["low"]).reset_index(drop=True)
 
 
 def recommendation(

@@ -24,7 +24,7 @@ from dashboard.figures.cells import CELL, Choices, Rate, cell_table, fold_table,
 from dashboard.figures.cells import choices as choices_of
 from dashboard.figures.comparison import published_cells
 from dashboard.figures.frames import frames_table
-from dashboard.figures.intervals import mean_intervals
+from dashboard.figures.intervals import INTERVAL, fold_counts, mean_intervals, with_fold_counts
 from dashboard.figures.measures import MAIN, measure_of, task_of
 from dashboard.figures.outlines import extremes_table
 from dashboard.figures.rows import parts
@@ -138,7 +138,9 @@ class RowStatistics:
     """What is computed from the test images of one row of Table II."""
 
     intervals: pd.DataFrame
-    """A row per strategy: strategy, low, high (NaN where there is no interval), interval (how it was made)."""
+    """A row per strategy: strategy, low, high (NaN where there is no interval), interval (how it was made), images."""
+    folds: pd.DataFrame
+    """A row per strategy and fold: strategy, fold, images, groups."""
     recommendation: Recommendation | None
     """None of other measures than the main one, and where the images cannot be compared."""
 
@@ -194,9 +196,10 @@ def statistics(
 def _row_statistics(
     images: pd.DataFrame | None, row: pd.DataFrame, measure: str, told: Mapping[str, Any], of: int
 ) -> RowStatistics:
-    table = pd.DataFrame(columns=["strategy", "low", "high", "interval"])
+    table = pd.DataFrame(columns=["strategy", *INTERVAL])
+    counts = pd.DataFrame(columns=["strategy", "fold", "images", "groups"])
     if images is None:
-        return RowStatistics(intervals=table, recommendation=None)
+        return RowStatistics(intervals=table, folds=counts, recommendation=None)
     columns = ["strategy", "fold", "index", "group", "dice", "label"]
     images = images[[name for name in columns if name in images]]
     found = mean_intervals(images, measure, resamples=RESAMPLES)
@@ -206,7 +209,8 @@ def _row_statistics(
             reference, margin = str(told.get("reference", "whole network")), float(told.get("margin", 0.01))
             found_best = significance.recommend(images, row, reference=reference, margin=margin, of=of)
             recommendation = told_in(found_best, measure_of(measure))
-    return RowStatistics(intervals=found[table.columns], recommendation=recommendation)
+    counts = fold_counts(images, ["strategy"])
+    return RowStatistics(intervals=found[table.columns], folds=counts, recommendation=recommendation)
 
 
 @one_version(64)
@@ -217,18 +221,25 @@ def marked_cells(
     table = cells(root, study, version, rate, measure, seed)
     found, _ = statistics(root, study, version, rate, measure, seed, wait=False)
     told = intervals(found)
-    table = table.merge(told, on=CELL, how="left") if len(told) else table
+    if len(told):
+        counts = _of_cells({place: row.folds for place, row in found.items()})
+        table = with_fold_counts(table.merge(told, on=CELL, how="left"), counts, CELL)
     return matters.marked(table, recommendations(found)) if measure in MAIN else table
 
 
 def intervals(found: Mapping[Place, RowStatistics]) -> pd.DataFrame:
-    """A row per cell that has an interval: start, network, fraction, strategy, low, high, interval."""
-    tables = [
-        row.intervals.assign(start=start, network=network, fraction=fraction)
-        for (start, network, fraction), row in found.items()
+    """A row per cell: start, network, fraction, strategy, low and high (NaN without an interval), interval, images."""
+    return _of_cells({place: row.intervals for place, row in found.items()}).reindex(columns=[*CELL, *INTERVAL])
+
+
+def _of_cells(tables: Mapping[Place, pd.DataFrame]) -> pd.DataFrame:
+    """The tables of rows of Table II below each other, with the columns that tell rows apart."""
+    named = [
+        table.assign(start=start, network=network, fraction=fraction)
+        for (start, network, fraction), table in tables.items()
+        if len(table)
     ]
-    table = pd.concat(tables) if tables else pd.DataFrame()
-    return table.reindex(columns=[*CELL, "low", "high", "interval"]).dropna(subset=["low"]).reset_index(drop=True)
+    return pd.concat(named, ignore_index=True) if named else pd.DataFrame()
 
 
 def recommendations(found: Mapping[Place, RowStatistics]) -> dict[Place, Recommendation]:

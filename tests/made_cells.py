@@ -29,7 +29,8 @@ def made_cells(
                 "sd": float(np.std(good, ddof=1)) if len(good) > 1 else NAN, "mean_all": NAN, "validation": NAN,
                 "complete": True, "folds": len(values), "folds_done": len(values), "trainings": len(values),
                 "failed": len(values) - len(good), "collapsed": 0, "crashed": 0, "cut": "", "rates": [1e-4],
-                "values": list(values), "false_positive_rate": NAN, "normal_images": 0, "trainable": trainable,
+                "values": list(values), "fold_numbers": list(range(len(values))),
+                "false_positive_rate": NAN, "normal_images": 0, "trainable": trainable,
                 "total": sum(unet_parameters(16).values()), "minutes": NAN, "megabytes": trainable * 4 / 1e6,
                 "kept": NAN, "hd95_unit": "", "hd95_undefined": 0, **columns,
             }

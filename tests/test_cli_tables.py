@@ -56,7 +56,12 @@ def test_table_2_for_programs_is_the_cells(tmp_path: Path) -> None:
     assert table.startswith("source,")
     means = pd.read_csv(io.StringIO(table)).set_index("strategy")["mean"]
     assert means["contracting"] == pytest.approx(0.8 / 1.2)
-    assert r"\begin{tabular}" in here("table", "s", "--format", "latex", folder=tmp_path).stdout
+    usual, safe = (
+        here("table", "s", "--format", "latex", *more, folder=tmp_path).stdout for more in ((), ("--colours", "safe"))
+    )
+    assert r"\begin{tabular}" in usual
+    assert r"\cellcolor[HTML]{6BB77A}" in usual
+    assert r"\cellcolor[HTML]{64A4DA}" in safe
 
 
 def test_a_row_or_a_measure_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
@@ -82,6 +87,8 @@ def test_the_report_is_a_file_named_after_the_study(tmp_path: Path) -> None:
     assert "s-report.html" in said.stdout
     assert "It holds no image of the data set; --images adds some." in said.stdout
     assert (tmp_path / "s-report.html").read_text().startswith("<!doctype html>")
+    assert here("report", "s", "--colours", "safe", folder=tmp_path).returncode == 0
+    assert 'id="safe" autocomplete="off" checked' in (tmp_path / "s-report.html").read_text()
     said = here("report", "s", "--images", "--cache", "cache", folder=tmp_path)
     assert (said.returncode, "Traceback" in said.stderr) == (2, False)
     assert here("report", "s", "--latex", "-o", "paper/t.tex", folder=tmp_path).stdout == "paper/t.tex\n"

@@ -59,6 +59,9 @@ def test_every_cell_is_a_panel_with_shared_axes_and_a_colour_per_fold() -> None:
     lines = [trace for trace in figure.data if trace.mode == "lines"]
     assert {trace.line.color for trace in lines} == set(FOLDS[:2])
     assert {trace.line.dash for trace in lines if "training" in trace.name} == {"3px,3px"}
+    assert {symbol for trace in figure.data if trace.mode == "markers" for symbol in trace.marker.symbol} == {
+        "circle", "diamond",
+    }  # fmt: skip
     titles = [axis.title.text for axis in figure.select_yaxes() if axis.title.text]
     assert titles == [
         f"<b>{fraction} %</b><br>{what}" for fraction in (80, 5) for what in ("binary cross entropy", "validation Dice")
@@ -154,5 +157,6 @@ def test_without_epochs_the_sheet_says_so() -> None:
 def test_the_key_names_folds_and_lines() -> None:
     told = curve_sheet.key([0, 3])
     assert FOLDS[3] in told
+    assert "▲" in told
     assert "fold 3" in told
     assert "dashed gray" in told

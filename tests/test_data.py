@@ -72,6 +72,9 @@ def test_the_table_is_there_before_its_statistics(study: str) -> None:
     assert (table["low"] <= table["mean"]).all()
     assert (table["mean"] <= table["high"]).all()
     assert set(table["interval"]) == {"bootstrap over 24 images"}
+    assert list(table["images"]) == [sum(images) for images in table["fold_images"]]
+    assert [len(images) for images in table["fold_images"]] == [len(folds) for folds in table["fold_numbers"]]
+    assert all(groups == [0] * len(groups) for groups in table["fold_groups"]), "these images name no group"
     recommended = data.recommendations(study, CHOSEN)
     assert {place[2] for place in recommended} == {80.0, 5.0}
     marked = set(zip(table["fraction"], table["strategy"], table["not_inferior"], strict=True))

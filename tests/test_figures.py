@@ -314,13 +314,35 @@ def test_the_fold_plot_stands_beside_the_whole_network_and_waits_for_all_folds()
     assert list(table["strategy"]) == ["contracting"] * 2 + ["whole network"] * 2
     assert len(folds.folds(table).data) == 2
     assert len(set(folds.folds(table).data[0].marker.color)) == 2
-    assert len(set(folds.folds(table, shared=False).data[0].marker.color)) == 1, "a colour would say: the same images"
+    assert folds.folds(table).data[0].marker.symbol == ("circle", "diamond")
+    apart = folds.folds(table, shared=False).data[0].marker
+    assert len(set(apart.color)) == len(set(apart.symbol)) == 1, "a colour would say: the same images"
     beside = folds.folds_table(whole, 80.0, "whole network", "contracting")
     assert list(beside["strategy"]) == ["whole network"] * 2 + ["contracting"] * 2
     part = cells.fold_table(cells.trial_table(plan, attempts_of(*map(made_attempt, trials[:3]))))
     waiting = folds.folds_table(part, 80.0, "contracting")
     assert not len(waiting)
     assert "when all folds" in folds.folds(waiting).layout.annotations[0].text
+
+
+def test_a_fold_says_its_epochs_and_images_and_the_mean_its_interval_once_they_are_known() -> None:
+    trials = made_trials("d", folds=(0, 3), **PAIR)
+    plan = plan_of(trials)
+    whole = cells.fold_table(cells.trial_table(plan, attempts_of(*map(made_attempt, trials))))
+    table, row = folds.folds_table(whole, 80.0, "contracting"), cells.cell_table(whole, plan, "made images")
+    assert list(table["epochs"]) == [[15]] * 4
+    before = folds.folds(folds.with_means(table, row))
+    assert before.data[2].hovertext[1].startswith("contracting, fold 3, 15 epochs (cut off)<br>Dice 0.")
+    assert "n =" not in before.data[2].hovertext[1]
+    known = row.assign(
+        low=0.7, high=0.9, interval="bootstrap over 9 groups", images=40.0, fold_images=[[30, 10]] * 2,
+        fold_groups=[[8, 1]] * 2,
+    )  # fmt: skip
+    dots, mean = folds.folds(folds.with_means(table, known)).data[2:]
+    assert [text.split(", n = ")[1] for text in dots.hovertext] == [
+        "30 test images of 8 groups", "10 test images of 1 group",
+    ]  # fmt: skip
+    assert "n = 40 test images<br>95 % interval 0.700 to 0.900, bootstrap over 9 groups" in mean.hovertext
 
 
 def test_curves_have_training_validation_and_best_epoch_per_fold() -> None:

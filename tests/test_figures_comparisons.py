@@ -130,6 +130,34 @@ def test_a_mean_says_over_how_many_folds_it_is() -> None:
     assert "1 of 3 trainings failed to converge, left out" in text
 
 
+def test_a_mean_says_n_and_interval_where_they_are_known_and_a_fold_its_number() -> None:
+    cells = made_cells(
+        {(SCRATCH, 5): (0.8, NAN, 0.7)}, images=40.0, low=0.6, high=0.9, interval="bootstrap over 9 groups"
+    )
+    cells = cells.assign(fold_images=[[20, 0, 20]], fold_groups=[[5, 0, 0]])
+    table = means.means_table(cells)
+    text = means.told(next(table.itertuples()), "Dice")
+    assert "over 2 folds, n = 40 test images<br>95 % interval 0.600 to 0.900, bootstrap over 9 groups" in text
+    dots = means.fold_dots(table, [0.5], "Dice")
+    assert list(dots["x"]) == [0.5] * 3
+    assert list(dots["told"][::2]) == [
+        "from scratch, 5 %, fold 0<br>Dice 0.800, n = 20 test images of 5 groups",
+        "from scratch, 5 %, fold 2<br>Dice 0.700, n = 20 test images",
+    ]
+
+
+def test_published_means_and_those_of_two_folds_say_no_interval() -> None:
+    table = means.means_table(paper_cells("BUS"))
+    text = means.told(next(table.itertuples()), "Dice")
+    assert "sd 0.028, over 5 folds" in text
+    assert "n =" not in text
+    assert "interval" not in text
+    two = made_cells({(SCRATCH, 5): (0.8, 0.7)}, images=40.0, low=NAN, high=NAN, interval="")
+    text = means.told(next(means.means_table(two).itertuples()), "Dice")
+    assert "n = 40 test images" in text
+    assert "interval" not in text
+
+
 def test_long_names_of_data_sets_are_broken_into_lines() -> None:
     table = pd.DataFrame({"dataset": ["ellipses in speckle of one phantom · photographs", "SUS, Amiri et al. 2020"]})
     titles = pairs.dataset_titles(table)

@@ -165,6 +165,25 @@ def test_a_negative_rest_is_hatched_and_signed() -> None:
     assert "▨" not in words_of(gain.gain(gain.gain_table(paper_cells())))
 
 
+KNOWN = {"images": 40.0, "low": 0.7, "high": 0.95, "interval": "bootstrap over 9 groups"}
+SAID = "over 3 folds, n = 40 test images<br>95 % interval 0.700 to 0.950, bootstrap over 9 groups"
+
+
+def test_figure_6_says_sd_n_and_interval_of_both_means_on_hover() -> None:
+    ours = made_cells({(name, 80): (0.8, 0.9, 0.85) for name in (gain.PART, gain.WHOLE)}, **KNOWN)
+    assert gain.gain(gain.gain_table(ours)).data[0].hovertext[0].count(SAID) == 2
+    theirs = gain.gain(gain.gain_table(paper_cells("BUS"))).data[0].hovertext[0]
+    assert "whole network: Dice 0.774, sd 0.028, over 5 folds" in theirs
+    assert "interval" not in theirs
+
+
+def test_minutes_say_n_and_interval_of_their_dice_on_hover() -> None:
+    ours = made_cells({("whole network", 80): (0.8, 0.9, 0.85)}, **KNOWN)
+    table = minutes.minutes_table(ours, trainings({"whole network": (60.0, 120.0)}), published.table3())
+    assert SAID in minutes.minutes(table).data[0].hovertext[0]
+    assert "interval" not in minutes.minutes(table).data[0].hovertext[1]
+
+
 def test_a_study_without_80_percent_is_shown_at_its_largest_part() -> None:
     folds = {(name, fraction): (0.8, 0.9) for name in (gain.PART, gain.WHOLE) for fraction in (5, 50)}
     assert list(gain.gain_table(made_cells(folds))["fraction"]) == [50]
@@ -206,7 +225,7 @@ def test_our_minutes_are_means_over_closed_trainings_of_complete_cells() -> None
     assert list(table["minutes"][:2]) == [1.5, 0.75]
     assert list(table["relative"][:2]) == [100, 50]
     assert table.loc[0, "sd"] == pytest.approx(0.5 * 2**0.5)
-    assert "over 2 trainings" in minutes.minutes(table).data[0].hovertext[0]
+    assert "n = 2 trainings" in minutes.minutes(table).data[0].hovertext[0]
 
 
 def test_starts_have_their_own_minutes() -> None:

@@ -247,6 +247,19 @@ def test_the_three_stages_are_no_fine_tuning_few_images_and_many() -> None:
     figure = pretrained.pretrained(table)
     assert [trace.name for trace in figure.data] == ["fold 0", "fold 1", "mean"]
     assert list(figure.data[-1].y) == pytest.approx([0.5, 0.7, 0.8])
+    assert [trace.marker.symbol for trace in figure.data[:2]] == ["circle", "diamond"]
+    assert figure.data[-1].hovertext[1] == "<b>5 %</b><br>mean Dice 0.700, sd 0.000, over 2 folds, n = 6 test images"
+
+
+def test_from_three_folds_on_the_mean_of_a_stage_has_an_interval() -> None:
+    rows = [
+        {"stage": stage, "fold": index % 3, "index": index, "group": f"g{index % 6}", "dice": dice + index / 100,
+         "seed": 0, "empty_truth": False}
+        for stage, dice in (("no fine-tuning", 0.3), ("80 %", 0.6)) for index in range(12)
+    ]  # fmt: skip
+    told = pretrained.pretrained(pretrained.pretrained_table(pd.DataFrame(rows))).data[-1].hovertext
+    assert all("over 3 folds, n = 12 test images<br>95 % interval 0." in text for text in told)
+    assert all(text.endswith("bootstrap over 6 groups") for text in told)
 
 
 def test_stages_are_of_the_same_images() -> None:

@@ -92,7 +92,7 @@ def test_stages_of_folds_of_their_own_are_dots_without_lines() -> None:
     def stage(strategy: str, fraction: float, first: int) -> pd.DataFrame:
         rows = [
             {"strategy": strategy, "fraction": fraction, "fold": (index + first) % 2, "seed": 0, "index": index,
-             "image": str(index), "dice": 0.5 + index / 20, "empty_truth": False, "state": "completed"}
+             "image": str(index), "group": "", "dice": 0.5 + index / 20, "empty_truth": False, "state": "completed"}
             for index in range(6)
         ]  # fmt: skip
         return pd.DataFrame(rows)

@@ -12,9 +12,10 @@ import typer
 
 from engine.errors import DataError, StoreError
 from engine.trial import Task
-from whichlayers.options import CacheFolder, StoreFolder
+from whichlayers.options import CacheFolder, ColourNames, StoreFolder, TableColours
 
 if TYPE_CHECKING:
+    from dashboard.figures.palette import Colours
     from dashboard.report.findings import Findings
     from engine.store import Store
 
@@ -67,6 +68,7 @@ def table(
     fraction: Annotated[
         list[float] | None, typer.Option(help="Only this part of the images, in percent; may be given again.")
     ] = None,
+    colours: TableColours = None,
     width: Annotated[int | None, typer.Option(min=40, help="Columns of the terminal.")] = None,
 ) -> None:
     """Print a study's Table II as in the paper: strategies in columns, their parameters on top."""
@@ -74,6 +76,8 @@ def table(
     from engine.store import Store
 
     _require("--format", form, FORMATS)
+    if colours and form in ("csv", "json"):
+        raise typer.BadParameter(f"{form} has no colours", param_hint="--colours")
     every = [name for names in MEASURES.values() for name in names]
     _require("--measure", measure or every[0], every)
     found = _findings(Store.at(store), study)
@@ -100,14 +104,14 @@ def table(
     elif form == "latex":
         from dashboard.report.latex import latex_table
 
-        typer.echo(latex_table(found, measure=shown, fractions=fractions), nl=False)
+        typer.echo(latex_table(found, measure=shown, fractions=fractions, colours=_scale(colours)), nl=False)
     else:
         from rich.console import Console
 
         from dashboard.report.grid import grid
         from whichlayers.report import print_table
 
-        print_table(grid(found, measure=shown, fractions=fractions), Console(width=width))
+        print_table(grid(found, measure=shown, fractions=fractions), Console(width=width), _scale(colours))
 
 
 def _require(option: str, given: str, known: Sequence[str]) -> None:
@@ -126,6 +130,7 @@ def report(
     as_csv: Annotated[bool, typer.Option("--csv", help="Tidy tables in place of the page, with image names.")] = False,
     images: Annotated[bool, typer.Option("--images", help="Put worst and best test images into the page.")] = False,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    colours: TableColours = None,
     cache: CacheFolder = None,
 ) -> None:
     """Write a study's report: one HTML file that needs nothing else, or Table II for a paper, or tidy tables."""
@@ -133,6 +138,8 @@ def report(
         raise typer.BadParameter("choose one of --latex and --csv", param_hint="--csv")
     if (latex or as_csv) and (images or open_it):
         raise typer.BadParameter("only the page can have images or be opened", param_hint="--latex, --csv")
+    if as_csv and colours:
+        raise typer.BadParameter("tidy tables have no colours", param_hint="--colours")
     from engine.store import Store
 
     found = _findings(Store.at(store), study)
@@ -150,19 +157,24 @@ def report(
         from dashboard.report.latex import latex_table
         from dashboard.report.page import published_rows
 
-        _write(output or Path(f"{study}-table2.tex"), latex_table(found, published_rows(found)))
+        text = latex_table(found, published_rows(found), colours=_scale(colours))
+        _write(output or Path(f"{study}-table2.tex"), text)
         return
     from dashboard.report.page import report_page
     from dashboard.report.pictures import strips
 
     shown = strips(found, cache or platformdirs.user_cache_path("whichlayers")) if images else []
     path = output or Path(f"{study}-report.html")
-    _write(path, report_page(found, strips=shown))
+    _write(path, report_page(found, strips=shown, colours=_scale(colours)))
     typer.echo(
         "It holds images of the data set." if shown else "It holds no image of the data set; --images adds some."
     )
     if open_it:
         webbrowser.open(path.absolute().as_uri())
+
+
+def _scale(colours: ColourNames | None) -> "Colours":
+    return "colour-blind safe" if colours == "safe" else "red-green"
 
 
 def require_study(store: "Store", study: str) -> None:

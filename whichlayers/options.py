@@ -28,6 +28,11 @@ OwnNetworks = Annotated[
         help="Network of your own that a stored study may load, which runs its code; may be given several times.",
     ),
 ]
+ColourNames = Literal["red-green", "safe"]
+TableColours = Annotated[
+    ColourNames | None,
+    typer.Option("--colours", help="Colours of Table II: red and green as in the paper, or safe for the colour-blind."),
+]
 Port = Annotated[int, typer.Option(min=1, max=65535, envvar="WHICHLAYERS_PORT", help="Port of the dashboard.")]
 Host = Annotated[str, typer.Option(help="Address to listen on; another than this machine's own needs --sign-in.")]
 SignInFile = Annotated[

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dashboard.figures.palette import SCALES
+from dashboard.figures.palette import SCALES, Colours
 from dashboard.figures.rows import parts
 from dashboard.figures.rows import rows as each
 from dashboard.report.colours import step_colours
@@ -83,9 +83,9 @@ def print_report(store: Store, study: str, console: Console) -> None:
         console.print(note, highlight=False, style="dim")
 
 
-def print_table(table: Grid, console: Console) -> None:
+def print_table(table: Grid, console: Console, colours: Colours = "red-green") -> None:
     """Print Table II, strategies in columns; what does not fit side by side follows below."""
-    palette = step_colours(SCALES["red-green", False])
+    palette = step_colours(SCALES[colours, False])
     label = min(LONGEST_LABEL, max(len("parameters"), *(len(group.dataset) for group in table.groups)))
     for columns in _bands(table, console.width - label):
         drawn = Table(title=f"{table.title} on test images", box=box.SIMPLE_HEAD, show_edge=False)

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from dashboard.figures.means import between, means_table, varies
 from dashboard.figures.pairs import SECOND
 from dashboard.figures.palette import ACCENT, FAINT, GRID, INK, empty, layout
 from dashboard.figures.rows import parts, rows
@@ -135,26 +136,36 @@ def ranks_table(cells: pd.DataFrame, published: pd.DataFrame, stand_ins: Mapping
     """A row per strategy of each data set and fraction that both tables have: means, ranks, places, missing.
 
     `rank_ours` and `rank_theirs` count from 1 (highest mean) among the strategies with a mean on both sides, ties
-    share one; `place_` breaks ties. NaN for a strategy without a mean on one side, which `missing` names.
+    share one; `place_` breaks ties. NaN for a strategy without a mean on one side, which `missing` names. `told_`
+    is the mean in words, with n and interval.
     """
     found = []
     done = cells[cells["complete"].astype(bool)]
     for (dataset, fraction), own in parts(done, ["dataset", "fraction"]):
         there = published[(published["dataset"] == stand_ins.get(dataset)) & (published["fraction"] == fraction)]
-        both = there[["strategy", "mean"]].merge(
-            own[["strategy", "mean"]], on="strategy", suffixes=("_theirs", "_ours")
-        )
+        both = _in_words(there).merge(_in_words(own), on="strategy", suffixes=("_theirs", "_ours"))
         if not len(both):
             continue
         known = both.dropna(subset=["mean_theirs", "mean_ours"])
         for side in ("theirs", "ours"):
-            for name, method in (("rank", "min"), ("place", "first")):
-                both[f"{name}_{side}"] = known[f"mean_{side}"].rank(ascending=False, method=method)
+            both[f"rank_{side}"] = known[f"mean_{side}"].rank(ascending=False, method="min")
+            both[f"place_{side}"] = known[f"mean_{side}"].rank(ascending=False, method="first")
         missing = np.where(both["mean_theirs"].isna(), "published", np.where(both["mean_ours"].isna(), "ours", ""))
         found.append(both.assign(dataset=dataset, published=stand_ins[dataset], fraction=fraction, missing=missing))
     columns = ["dataset", "published", "fraction", "strategy", "mean_ours", "mean_theirs"]
-    columns += ["rank_ours", "rank_theirs", "place_ours", "place_theirs", "missing"]
+    columns += ["rank_ours", "rank_theirs", "place_ours", "place_theirs", "missing", "told_ours", "told_theirs"]
     return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
+def _in_words(cells: pd.DataFrame) -> pd.DataFrame:
+    means = means_table(cells)
+    told = [
+        "" if np.isnan(row.mean)
+        else "; ".join([varies(row.mean, row.sd, row.value_folds, row.images),
+                        *between(row.low, row.high, row.interval)])
+        for row in rows(means)
+    ]  # fmt: skip
+    return means[["strategy", "mean"]].assign(told=told)
 
 
 def ranks(table: pd.DataFrame, *, across: int = 2, dark: bool = False) -> go.Figure:
@@ -202,8 +213,8 @@ def _panel(figure: go.Figure, part: pd.DataFrame, at: dict[str, int], dark: bool
             line={"color": _ink(moved, dark), "width": 2.6 if moved else 1.4}, **at,
         )  # fmt: skip
     hover = [
-        f"<b>{row.strategy}</b><br>published {row.mean_theirs:.3f}, rank {row.rank_theirs:.0f}"
-        f"<br>ours {row.mean_ours:.3f}, rank {row.rank_ours:.0f}"
+        f"<b>{row.strategy}</b><br>published, rank {row.rank_theirs:.0f}: {row.told_theirs.replace('; ', '<br>')}"
+        f"<br>ours, rank {row.rank_ours:.0f}: {row.told_ours.replace('; ', '<br>')}"
         for row in rows(part)
     ]
     for x, side, position in ((0, "theirs", "middle left"), (1, "ours", "middle right")):

@@ -208,8 +208,10 @@ def fold_table(trials: pd.DataFrame, measure: str = "dice") -> pd.DataFrame:
     order = np.argsort(group.to_numpy(), kind="stable")
     slices = [order[part] for part in _slices(table["trainings"])]
     rate, cut, shut = (column.to_numpy() for column in (trials["learning_rate"], number["cut_at"], closed))
+    ran = number["epochs_run"].to_numpy()
     ids, units = trials["id"].to_numpy(dtype=object), trials["hd95_unit"].where(good).to_numpy(dtype=object)
     table["cut_at"] = [sorted({int(cut[n]) for n in part if shut[n] and not np.isnan(cut[n])}) for part in slices]
+    table["epochs"] = [[int(ran[n]) for n in part if shut[n] and not np.isnan(ran[n])] for part in slices]
     table["rates"] = [sorted({float(rate[n]) for n in part if shut[n]} or {*map(float, rate[part])}) for part in slices]
     table["hd95_unit"] = [_units(units[part]) for part in slices]
     table["ids"] = [list(ids[part]) for part in slices]
@@ -217,13 +219,13 @@ def fold_table(trials: pd.DataFrame, measure: str = "dice") -> pd.DataFrame:
 
 
 _NUMBERS = [
-    "validation", "false_positive_rate", "normal_images", "cut_at", "seconds", "kept",
+    "validation", "false_positive_rate", "normal_images", "cut_at", "epochs_run", "seconds", "kept",
     "trainable_parameters", "total_parameters", "hd95_undefined",
 ]  # fmt: skip
 FOLD_COLUMNS = [
     "start", "network", "fraction", "strategy", "fold", "value", "value_all", "validation", "done", "trainings",
-    "closed", "failed", "collapsed", "crashed", "cut_at", "rates", "false_positive_rate", "normal_images",
-    "minutes", "kept", "trainable", "total", "hd95_unit", "hd95_undefined", "ids",
+    "closed", "failed", "collapsed", "crashed", "cut_at", "epochs", "rates", "false_positive_rate",
+    "normal_images", "minutes", "kept", "trainable", "total", "hd95_unit", "hd95_undefined", "ids",
 ]  # fmt: skip
 
 
@@ -275,6 +277,8 @@ def cell_table(
     cells["cut"] = [_cut(cut[part]) for part in slices]
     cells["rates"] = [sorted({one for found in rate[part] for one in found}) for part in slices]
     cells["values"] = [[float(one) for one in value[part]] if done[n] else [] for n, part in enumerate(slices)]
+    numbers = folds["fold"].to_list()
+    cells["fold_numbers"] = [[int(one) for one in numbers[part]] if done[n] else [] for n, part in enumerate(slices)]
     cells = _counted(cells, plan, counts or {})
     order = {name: place for place, name in enumerate(strategy_order(plan))}
     places = {name: place for place, name in enumerate(starts(plan))}
@@ -286,8 +290,8 @@ def cell_table(
 CELL_COLUMNS = [
     "source", "study", "dataset", "start", "network", "fraction", "strategy", "mean", "sd", "mean_all",
     "validation", "complete", "folds", "folds_done", "trainings", "failed", "collapsed", "crashed", "cut",
-    "rates", "values", "false_positive_rate", "normal_images", "trainable", "total", "minutes", "megabytes",
-    "kept", "hd95_unit", "hd95_undefined",
+    "rates", "values", "fold_numbers", "false_positive_rate", "normal_images", "trainable", "total", "minutes",
+    "megabytes", "kept", "hd95_unit", "hd95_undefined",
 ]  # fmt: skip
 
 

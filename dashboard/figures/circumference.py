@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import UInt8
 
-from dashboard.figures.palette import ACCENT, FAINT, FOLDS, GRID, INK, empty, layout
+from dashboard.figures.palette import ACCENT, FAINT, GRID, INK, empty, fold_look, layout
 from dashboard.figures.rows import parts, rows
 from dashboard.figures.structures import unpacked
 from engine.circumference import fit_ellipse
@@ -124,7 +124,7 @@ def caption(row: pd.Series, reference: str) -> str:
 
 
 def bland_altman(table: pd.DataFrame, reference: str, *, dark: bool = False) -> go.Figure:
-    """Difference against mean of both circumferences, a colour per fold, with the mean and the limits of agreement."""
+    """Difference against mean of both circumferences, a look per fold, with the mean and the limits of agreement."""
     both = table.dropna(subset=["predicted_mm", reference])
     if not len(both):
         return empty("No image has a predicted and a reference circumference.", dark=dark, height=380)
@@ -133,6 +133,7 @@ def bland_altman(table: pd.DataFrame, reference: str, *, dark: bool = False) -> 
         mean=(both["predicted_mm"] + both[reference]) / 2, difference=both["predicted_mm"] - both[reference]
     )
     for fold, part in parts(both, "fold"):
+        colour, symbol = fold_look(int(fold))
         told_of = [
             f"{PurePosixPath(str(row.image)).name}{f' · {row.group}' if row.group else ''} · fold {row.fold}<br>"
             f"predicted {row.predicted_mm:.1f} mm, reference {getattr(row, reference):.1f} mm<br>"
@@ -141,7 +142,7 @@ def bland_altman(table: pd.DataFrame, reference: str, *, dark: bool = False) -> 
         ]
         figure.add_scatter(
             x=part["mean"], y=part["difference"], mode="markers", name=f"fold {fold}", text=told_of,
-            marker={"size": 7, "opacity": 0.75, "color": FOLDS[int(fold) % len(FOLDS)]},
+            marker={"size": 7, "opacity": 0.75, "color": colour, "symbol": symbol},
             hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
     found = agreement(table, reference)

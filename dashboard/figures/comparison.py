@@ -62,12 +62,22 @@ def beside(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 
 def difference_cells(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Our cells with `mean` replaced by ours minus published; missing where either is."""
-    pairs = ours.merge(
-        published[["fraction", "strategy", "mean"]], on=["fraction", "strategy"], suffixes=("", "_there")
+    """Our cells with `mean` replaced by ours minus published, missing where either is.
+
+    `mean_`, `sd_` and `over_` (the folds of the mean), each with `here` or `there`, are what the difference is of.
+    """
+    here = ours.assign(mean_here=ours["mean"], sd_here=ours["sd"], over_here=over(ours))
+    there = published[["fraction", "strategy"]].assign(
+        mean_there=published["mean"], sd_there=published["sd"], over_there=over(published)
     )
-    pairs["mean"] -= pairs.pop("mean_there")
+    pairs = here.merge(there, on=["fraction", "strategy"])
+    pairs["mean"] -= pairs["mean_there"]
     return pairs.assign(sd=float("nan"), dataset=pairs["dataset"] + " minus published")
+
+
+def over(cells: pd.DataFrame) -> pd.Series:
+    """How many folds the mean of each cell is over: where folds have several seeds, one that failed leaves its fold."""
+    return (cells["folds"] - cells["failed"]).where(cells["trainings"] == cells["folds"], cells["folds"])
 
 
 def why_no_difference(

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures.curves import SEED, Line, one_line, with_validation
-from dashboard.figures.palette import FAINT, FOLDS, GRID, INK, empty, layout
+from dashboard.figures.palette import FAINT, GRID, INK, SIGNS, empty, fold_look, layout
 from dashboard.figures.rows import parts
 
 LOSS, SCORE = "loss", "validation"
@@ -90,8 +90,8 @@ def curve_sheet(
 ) -> go.Figure:
     """A panel per strategy and fraction with shared axes: a colour per fold, training dashed, validation solid.
 
-    Scores of test images are dotted, alone where no image validates. `show` is one of `shows`. Rings are the epochs
-    whose weights were kept. `loss` names what the loss axis shows.
+    Scores of test images are dotted, alone where no image validates. `show` is one of `shows`. Marks, a symbol
+    per fold, are the epochs whose weights were kept. `loss` names what the loss axis shows.
     """
     if not len(table):
         return empty("No training of these cells has ended yet.", dark=dark)
@@ -132,7 +132,7 @@ def _panel(
         curves[TESTS[kind]] = "1px,3px"
     traces: list[dict[str, Any]] = []
     for fold, line in lines.items():
-        colour = FOLDS[fold % len(FOLDS)]
+        colour, _ = fold_look(fold)
         for column, dash in curves.items():
             said = f"{SCORE} {measure}" if column == SCORE else column.replace("_", " ")
             traces.append(
@@ -144,11 +144,12 @@ def _panel(
                 }
             )  # fmt: skip
     best = part[part["best"]]
+    looks = [fold_look(int(fold)) for fold in best["fold"]]
     kept = {
         "x": best["epoch"], "y": best["validation_loss" if kind == LOSS else SCORE], "mode": "markers",
         "name": "best epoch", "customdata": best[["fold", SCORE, "seed"]],
         "marker": {
-            "size": 8, "color": [FOLDS[int(fold) % len(FOLDS)] for fold in best["fold"]],
+            "size": 8, "color": [colour for colour, _ in looks], "symbol": [symbol for _, symbol in looks],
             "line": {"width": 1.5, "color": INK[dark]},
         },
         "hovertemplate": f"fold %{{customdata[0]}}{', seed %{customdata[2]}' * several}<br>kept: epoch %{{x}}<br>"
@@ -205,8 +206,12 @@ def _axes(
 
 
 def fold_key(folds: list[int]) -> str:
-    """The colours of the folds, in HTML."""
-    return " &nbsp; ".join(f"{_line('solid', FOLDS[fold % len(FOLDS)])} fold {fold}" for fold in folds)
+    """The colours and symbols of the folds, in HTML."""
+    looks = {fold: fold_look(fold) for fold in folds}
+    return " &nbsp; ".join(
+        f"{_line('solid', colour)}<span style='color:{colour}'>{SIGNS[symbol]}</span> fold {fold}"
+        for fold, (colour, symbol) in looks.items()
+    )
 
 
 def key(folds: list[int], score: str = SCORE) -> str:

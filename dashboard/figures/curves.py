@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
-from dashboard.figures.palette import FAINT, FOLDS, GRID, INK, empty, layout
+from dashboard.figures.palette import FAINT, GRID, INK, empty, fold_look, layout
 from dashboard.figures.rows import parts
 
 SEED = ", seed %{customdata}"
@@ -55,13 +55,13 @@ def one_line(trainings: pd.DataFrame, columns: Sequence[str]) -> Line:
 def curves(
     table: pd.DataFrame, *, measure: str = "Dice", loss: str = "binary cross entropy", dark: bool = False
 ) -> go.Figure:
-    """Training dashed, validation solid, a colour per fold, a ring on the epoch whose weights were kept."""
+    """Training dashed, validation solid, a colour per fold, its symbol on the epoch whose weights were kept."""
     if not len(table):
         return empty("No training of this cell has ended yet.", dark=dark, height=230)
     figure = go.Figure(layout=layout(dark=dark, height=230, margin={"l": 52, "r": 8, "t": 8, "b": 48}))
     several = table["seed"].nunique() > 1
     for fold, part in parts(table, "fold"):
-        colour, name = FOLDS[int(fold) % len(FOLDS)], f"fold {int(fold)}"
+        (colour, symbol), name = fold_look(int(fold)), f"fold {int(fold)}"
         said = name + SEED * several
         dashes = {"training_loss": "4px,3px", "validation_loss": "solid"}
         line = one_line(part, list(dashes))
@@ -76,12 +76,12 @@ def curves(
         figure.add_scatter(
             x=best["epoch"], y=best["validation_loss"], mode="markers", name=f"{name}, best epoch",
             customdata=best["seed"] if several else None, text=[f"{value:.3f}" for value in best["validation"]],
-            marker={"size": 10, "symbol": "circle", "color": colour, "line": {"width": 2, "color": INK[dark]}},
+            marker={"size": 10, "symbol": symbol, "color": colour, "line": {"width": 2, "color": INK[dark]}},
             hovertemplate=f"{said}<br>kept: epoch %{{x}}<br>validation {measure} %{{text}}<extra></extra>",
         )  # fmt: skip
     title = {"font": {"size": 12, "color": FAINT[dark]}}
     figure.update_xaxes(
-        title={"text": "epoch (dashed: training, solid: validation, ring: weights kept)", **title},
+        title={"text": "epoch (dashed: training, solid: validation, mark: weights kept)", **title},
         gridcolor=GRID[dark], zeroline=False, fixedrange=True, showgrid=False,
     )  # fmt: skip
     figure.update_yaxes(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.means import means_table
+from dashboard.figures.means import between, means_table, varies
 from dashboard.figures.palette import FAINT, GRID, INK, Colours, empty, layout
 from dashboard.figures.rows import rows
 from dashboard.figures.shared_folds import COLUMN, OWN, with_shared_folds
@@ -20,11 +20,14 @@ LOSS = {False: "#b03a2e", True: "#f08a7e"}
 ROW, TOP, FOOT = 52, 34, 48
 """Pixels of a bar with its space, of the key above, and of the axis below."""
 NBSP = "\u00a0"
+OF_MEAN = {"sd": "sd", "folds": "value_folds", "images": "images", "low": "low", "high": "high", "interval": "interval"}
+"""What stands behind a mean on hover, and its column of `means_table`."""
 
 
 def gain_table(cells: pd.DataFrame, fraction: float = FRACTION) -> pd.DataFrame:
     """A row per data set: Dice that the four blocks `reached`, of the `whole` network, the `rest` between them, folds.
 
+    Columns that begin with `reached_` and `whole_` are sd, folds, test images and interval of these two means.
     `share` is reached / whole in percent. `rests` are the differences fold by fold, where folds are known and both
     strategies have the same (`shared_folds`). At `fraction` where the data set has it, else at its largest one; data
     sets without both cells are left out.
@@ -48,10 +51,13 @@ def gain_table(cells: pd.DataFrame, fraction: float = FRACTION) -> pd.DataFrame:
                 "share": float(100 * low["mean"] / high["mean"]) if high["mean"] else float("nan"),
                 "folds": int(min(low["value_folds"], high["value_folds"])), "rests": rests,
                 COLUMN: shared,
+                **{f"reached_{name}": low[column] for name, column in OF_MEAN.items()},
+                **{f"whole_{name}": high[column] for name, column in OF_MEAN.items()},
             }
         )  # fmt: skip
     columns = "source dataset fraction reached whole rest share folds rests"
-    return pd.DataFrame(found, columns=[*columns.split(), COLUMN])
+    sides = [f"{side}_{name}" for side in ("reached", "whole") for name in OF_MEAN]
+    return pd.DataFrame(found, columns=[*columns.split(), COLUMN, *sides])
 
 
 def gain(
@@ -117,9 +123,12 @@ def _source(row: Any) -> str:
 
 def _hover(row: Any, measure: str) -> str:
     lines = [
-        f"<b>{row.dataset}</b> {row.fraction:g} %, {row.folds} fold{'s' if row.folds > 1 else ''}",
-        f"{PART}: {measure} {row.reached:.3f}, {row.share:.1f} % of the whole network's",
-        f"{WHOLE}: {row.whole:.3f}, {row.rest:+.3f}",
+        f"<b>{row.dataset}</b> {row.fraction:g} %",
+        f"{PART}: {measure} {varies(row.reached, row.reached_sd, row.reached_folds, row.reached_images)}",
+        *between(row.reached_low, row.reached_high, row.reached_interval),
+        f"{WHOLE}: {measure} {varies(row.whole, row.whole_sd, row.whole_folds, row.whole_images)}",
+        *between(row.whole_low, row.whole_high, row.whole_interval),
+        f"{row.share:.1f} % of the whole network's; the rest {row.rest:+.3f}",
     ]
     if not row.shared_folds:
         return "<br>".join([*lines, f"no rest fold by fold: {OWN}"])

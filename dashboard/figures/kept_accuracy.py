@@ -14,7 +14,7 @@ from dashboard.figures.readers import NETWORK, OUT_OF_THE_BOX
 from dashboard.figures.rows import rows
 
 HEIGHT = 400
-COLUMNS = ["reader", "network", "strategy", "fraction", "accuracy", "kept_accuracy", "images", "folds"]
+COLUMNS = ["reader", "network", "strategy", "fraction", "accuracy", "low", "high", "kept_accuracy", "images", "folds"]
 
 
 def kept_accuracy_table(measures: pd.DataFrame) -> pd.DataFrame:
@@ -80,8 +80,9 @@ def _part(value: float, ends: list[float]) -> float:
 
 
 def _told(row: Any, start: str) -> str:
+    interval = "" if np.isnan(row.low) else f", 95 % interval {100 * row.low:.1f} to {100 * row.high:.1f} %"
     return (
-        f"<b>{escape(str(row.reader))}</b><br>{100 * row.accuracy:.1f} % of {row.images:,.0f} test images<br>"
+        f"<b>{escape(str(row.reader))}</b><br>{100 * row.accuracy:.1f} % of {row.images:,.0f} test images{interval}<br>"
         f"{100 * row.kept_accuracy:.1f} % left on {escape(start)}, mean over {row.folds:.0f} "
         f"fold{'s' if row.folds > 1 else ''}"
     )

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from dashboard.figures.means import means_table, told
+from dashboard.figures.means import fold_dots, means_table, told
 from dashboard.figures.palette import FAINT, GRID, INK, empty, layout
 from dashboard.figures.rows import parts, rows
 from engine.architectures import UNET_CONVOLUTIONS, UNITS, Strategy, parse_strategy
@@ -141,7 +141,8 @@ def layers(table: pd.DataFrame, *, measure: str = "Dice", model: str = "unet", d
         ends: list[tuple[float, float, str, str]] = []
         for fraction, shade in zip(fractions, shades, strict=True):
             line = here[here["fraction"] == fraction]
-            _folds(figure, line, SIDE * (fractions.index(fraction) - (len(fractions) - 1) / 2), shade, at)
+            aside = SIDE * (fractions.index(fraction) - (len(fractions) - 1) / 2)
+            _folds(figure, line, aside, shade, measure, at)
             _line(figure, line, direction, shade, measure, len(names), at)
             known = line[line["mean"].notna()].sort_values("block", ascending=backwards)
             if len(known):
@@ -169,12 +170,12 @@ def layers(table: pd.DataFrame, *, measure: str = "Dice", model: str = "unet", d
     return figure
 
 
-def _folds(figure: go.Figure, line: pd.DataFrame, aside: float, shade: str, at: dict[str, int]) -> None:
+def _folds(figure: go.Figure, line: pd.DataFrame, aside: float, shade: str, measure: str, at: dict[str, int]) -> None:
     """The folds of one fraction, moved aside so that fractions do not lie on each other."""
-    dots = [(row.block, value) for row in rows(line.rename(columns={"values": "known"})) for value in row.known]
+    dots = fold_dots(line, list(line["block"] + aside), measure)
     figure.add_scatter(
-        x=[x + aside for x, _ in dots], y=[y for _, y in dots], mode="markers", opacity=0.6,
-        marker={"size": 5, "color": shade}, hovertemplate="one fold: %{y:.3f}<extra></extra>", **at,
+        x=dots["x"], y=dots["value"], mode="markers", opacity=0.6, marker={"size": 5, "color": shade},
+        hovertext=dots["told"], hovertemplate="%{hovertext}<extra></extra>", **at,
     )  # fmt: skip
 
 

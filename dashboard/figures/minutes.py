@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard.figures.means import between, means_table, varies
 from dashboard.figures.palette import ACCENT, FAINT, GRID, INK, empty, layout
 from dashboard.figures.rows import parts, rows
 
@@ -17,22 +18,25 @@ NOTE = (
     "Wall time of a training on the machine named; trainings that run side by side slow each other, so minutes of two "
     "machines are compared as parts of the whole network's. Lines: one standard deviation over trainings, no interval."
 )
+NAN = float("nan")
 ROW, HEADER, TOP, FOOT = 26, 34, 26, 50
 """Pixels of a row, of the name above rows, of the columns' titles, and of the axis."""
-COLUMNS = "source dataset machine fraction strategy mean dice_sd folds minutes sd trainings relative relative_sd"
+COLUMNS = "source dataset machine fraction strategy mean dice_sd folds images low high interval minutes sd trainings"
+COLUMNS += " relative relative_sd"
 
 
 def minutes_table(
     ours: pd.DataFrame, trials: pd.DataFrame, times: pd.DataFrame, *, machine: str = "", published: str | None = None
 ) -> pd.DataFrame:
-    """A row per data set and strategy of Table III: Dice, minutes of a training (mean, sd over trainings).
+    """A row per data set and strategy of Table III: Dice with its interval, minutes of a training (mean, sd over them).
 
     `ours` are cells of which complete ones count, `trials` their trainings with `seconds`; `times` is the published
     Table III, of all data sets or of `published`. At 80 % or our largest fraction. `relative` is in percent of the
     whole network's minutes on the same data and machine, which is what machines have in common.
     """
     found = []
-    done = ours[ours["complete"].astype(bool) & ours["strategy"].isin(STRATEGIES)] if len(ours) else ours
+    done = means_table(ours, *(name for name in ("start", "network") if name in ours))
+    done = done[done["strategy"].isin(STRATEGIES)]
     if len(done):
         fraction = FRACTION if FRACTION in set(done["fraction"]) else float(done["fraction"].max())
         for cell in rows(done[done["fraction"] == fraction]):
@@ -44,15 +48,17 @@ def minutes_table(
             found.append(
                 {
                     "source": "ours", "dataset": cell.dataset, "machine": machine, "fraction": fraction,
-                    "strategy": cell.strategy, "mean": cell.mean, "dice_sd": cell.sd, "folds": cell.folds,
+                    "strategy": cell.strategy, "mean": cell.mean, "dice_sd": cell.sd, "folds": cell.value_folds,
+                    "images": cell.images, "low": cell.low, "high": cell.high, "interval": cell.interval,
                     "minutes": took.mean(), "sd": took.std(ddof=1), "trainings": len(took),
                 }
             )  # fmt: skip
     found += [
         {
             "source": "published", "dataset": f"{row.dataset}, Amiri et al. 2020", "machine": PUBLISHED_ON,
-            "fraction": FRACTION, "strategy": row.strategy, "mean": row.dice_mean, "dice_sd": float("nan"),
-            "folds": 5, "minutes": row.minutes_mean, "sd": row.minutes_std, "trainings": 5,
+            "fraction": FRACTION, "strategy": row.strategy, "mean": row.dice_mean, "dice_sd": NAN,
+            "images": NAN, "low": NAN, "high": NAN, "interval": "", "folds": 5,
+            "minutes": row.minutes_mean, "sd": row.minutes_std, "trainings": 5,
         }
         for row in rows(times)
         if published in (None, row.dataset)
@@ -135,9 +141,10 @@ def _hover(row: Any, measure: str) -> str:
     return "<br>".join(
         [
             f"<b>{row.strategy}</b> · {row.dataset} {row.fraction:g} %",
-            f"{row.minutes:.2f} minutes{spread}, over {row.trainings:.0f} training{'s' if row.trainings > 1 else ''}",
+            f"{row.minutes:.2f} minutes{spread}, n = {row.trainings:.0f} training{'s' if row.trainings > 1 else ''}",
             f"{row.relative:.0f} % of the whole network's minutes",
-            f"{measure} {row.mean:.3f}{_sd(row.dice_sd)}, over {row.folds:.0f} fold{'s' if row.folds > 1 else ''}",
+            f"{measure} {varies(row.mean, row.dice_sd, row.folds, row.images)}",
+            *between(row.low, row.high, row.interval),
             *([f"on {row.machine}"] if row.machine else []),
         ]
     )

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from dashboard.figures.means import interval_note, means_table, told
+from dashboard.figures.means import fold_dots, interval_note, means_table, told
 from dashboard.figures.palette import ACCENT, FAINT, GRID, INK, empty, layout
 from dashboard.figures.rows import parts, rows
 from dashboard.figures.shared_folds import COLUMN, OWN, with_shared_folds
@@ -154,11 +154,10 @@ def _panel(
     for side, found in parts(part.sort_values(["side", "fraction"]), "side"):
         ink = colour(int(side), dark)
         place, to = [fractions.index(fraction) for fraction in found["fraction"]], 2 * side - 1
-        dots = [(x + FOLD_APART * to, value) for x, y in zip(place, found["values"], strict=True) for value in y]
+        dots = fold_dots(found, [x + FOLD_APART * to for x in place], measure)
         figure.add_scatter(
-            x=[x for x, _ in dots], y=[value for _, value in dots], mode="markers", opacity=0.7,
-            marker={"size": 6, "color": ink}, hovertemplate=f"{found['strategy'].iloc[0]}<br>"
-            "one fold: %{y:.3f}<extra></extra>", **at,
+            x=dots["x"], y=dots["value"], mode="markers", opacity=0.7, marker={"size": 6, "color": ink},
+            hovertext=dots["told"], hovertemplate="%{hovertext}<extra></extra>", **at,
         )  # fmt: skip
         down, up = _whiskers(found)
         figure.add_scatter(

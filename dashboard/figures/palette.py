@@ -22,12 +22,23 @@ GRID = {False: "#e4e8ec", True: "#2c343c"}
 PLAIN = {False: "#f1f3f5", True: "#232a31"}
 """Fill of a cell that has no colour yet."""
 ACCENT = {False: "#0b6e8a", True: "#4fc3e0"}
-FOLDS = ("#1591b5", "#dd7f35", "#6a58b8", "#3f8f4f", "#b8456b", "#8a7a2e", "#4b6a9b", "#a0522d", "#5f8f8f", "#77557f")
-"""One per fold, legible on light and dark pages."""
+FOLDS = ("#0072b2", "#d55e00", "#00a08c", "#a33ae6", "#73633f", "#8585f2", "#8c4d80", "#c07a48", "#ea5583", "#d83fd0")
+"""One per fold, legible on light and dark pages; blue and vermilion of Okabe and Ito, then what stays farthest from
+those before it for every common colour blindness."""
+SIGNS = {
+    "circle": "●", "diamond": "◆", "square": "■", "triangle-up": "▲", "cross": "✚", "triangle-down": "▼",
+    "star": "★", "x": "✖", "hexagon": "⬢", "pentagon": "⬟",
+}  # fmt: skip
+"""Symbols of the folds, with what stands for each in a line of text: so no fold is told by its colour alone."""
 TRUTH, PREDICTION = (255, 209, 26), (38, 214, 232)
 """Yellow and cyan, as outlines on gray images."""
 
 FONT = "'Source Sans', 'Source Sans 3', 'Source Sans Pro', sans-serif"
+
+
+def fold_look(fold: int) -> tuple[str, str]:
+    """Colour and symbol of a fold."""
+    return FOLDS[fold % len(FOLDS)], list(SIGNS)[fold % len(SIGNS)]
 
 
 def layout(*, dark: bool, height: int, **more: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures.labels import Obstacle, labels
-from dashboard.figures.means import FIELDS, interval_note, means_table, texts, told
+from dashboard.figures.means import FIELDS, fold_dots, interval_note, means_table, texts, told
 from dashboard.figures.palette import ACCENT, FAINT, GRID, INK, empty, layout
 from dashboard.figures.rows import rows
 
@@ -108,10 +108,10 @@ def pareto(
         x=[*front["cost"], 10 ** x_range[1] if logarithmic else x_range[1]], y=[*front["mean"], front["mean"].max()],
         mode="lines", line={"shape": "hv", "color": ACCENT[dark], "width": 1.6}, opacity=0.7, hoverinfo="skip",
     )  # fmt: skip
-    dots = [(row.cost, value) for row in rows(table.rename(columns={"values": "known"})) for value in row.known]
+    dots = fold_dots(table, list(table["cost"]), measure)
     figure.add_scatter(
-        x=[x for x, _ in dots], y=[y for _, y in dots], mode="markers", opacity=0.45,
-        marker={"size": 5, "color": FAINT[dark]}, hovertemplate="one fold: %{y:.3f}<extra></extra>",
+        x=dots["x"], y=dots["value"], mode="markers", opacity=0.45, marker={"size": 5, "color": FAINT[dark]},
+        hovertext=dots["told"], hovertemplate="%{hovertext}<extra></extra>",
     )  # fmt: skip
     inks = [ACCENT[dark] if row.front else FAINT[dark] for row in rows(table)]
     figure.add_scatter(

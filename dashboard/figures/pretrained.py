@@ -4,12 +4,17 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.palette import ACCENT, FAINT, FOLDS, GRID, empty, layout
-from dashboard.figures.rows import parts
+from dashboard.figures.intervals import INTERVAL, mean_intervals
+from dashboard.figures.means import between, varies
+from dashboard.figures.palette import ACCENT, FAINT, GRID, empty, fold_look, layout
+from dashboard.figures.rows import parts, rows
 from dashboard.figures.shared_folds import COLUMN
 from engine.significance.paired import in_same_folds
 
 AS_IS = "no fine-tuning"
+RESAMPLES = 2000
+"""Of an interval on hover, which is told to three digits."""
+NEEDED = ("strategy", "fold", "index", "group", "dice")
 
 
 def stages_table(as_pretrained: pd.DataFrame, fine_tuned: pd.DataFrame) -> pd.DataFrame:
@@ -45,8 +50,9 @@ def stage_row(stages: pd.DataFrame, index: int) -> pd.DataFrame:
 def pretrained_table(stages: pd.DataFrame) -> pd.DataFrame:
     """A row per stage and fold: `value` is the mean Dice of the fold's images with a structure, `images` their number.
 
-    Seeds are averaged within the fold. `shared_folds` says whether folds of one number are the same images in all
-    stages, so that what was before and after belongs together.
+    Seeds are averaged within the fold. `low`, `high`, `interval` and `of` (how many test images) are those of the
+    stage's mean, as `intervals.mean_intervals` gives them. `shared_folds` says whether folds of one
+    number are the same images in all stages, so that what was before and after belongs together.
     """
     measured = stages[~stages["empty_truth"].astype(bool)]
     found = [
@@ -54,7 +60,9 @@ def pretrained_table(stages: pd.DataFrame) -> pd.DataFrame:
         for (stage, fold), part in parts(measured, ["stage", "fold"])
     ]
     table = pd.DataFrame(found, columns=["stage", "fold", "value", "images"])
-    return table.assign(**{COLUMN: in_same_folds(measured)})
+    of_means = mean_intervals(measured.assign(strategy=measured["stage"])[list(NEEDED)], "dice", resamples=RESAMPLES)
+    of_means = of_means.reindex(columns=["strategy", *INTERVAL]).rename(columns={"strategy": "stage", "images": "of"})
+    return table.merge(of_means, on="stage", how="left").assign(**{COLUMN: in_same_folds(measured)})
 
 
 def means(table: pd.DataFrame) -> dict[str, str]:
@@ -74,20 +82,19 @@ def pretrained(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
     names = list(dict.fromkeys(table["stage"]))
     shared = bool(table[COLUMN].all())
     for fold, part in parts(table, "fold"):
-        colour = FOLDS[int(fold) % len(FOLDS)] if shared else FAINT[dark]
+        colour, symbol = fold_look(int(fold)) if shared else (FAINT[dark], "circle")
         figure.add_scatter(
             x=part["stage"], y=part["value"], mode="lines+markers" if shared else "markers", name=f"fold {fold}",
             customdata=part[["images"]], line={"width": 1, "color": colour}, opacity=0.85,
-            marker={"size": 9, "color": colour},
+            marker={"size": 9, "color": colour, "symbol": symbol},
             hovertemplate=f"fold {fold}, %{{x}}<br>mean Dice %{{y:.3f}}, n = %{{customdata[0]}} images<extra></extra>",
         )  # fmt: skip
     mean = table.groupby("stage", sort=False)["value"].mean()
-    folds = table["fold"].nunique()
     figure.add_scatter(
-        x=names, y=mean[names], mode="lines+markers", name="mean",
+        x=names, y=mean[names], mode="lines+markers", name="mean", hovertext=[_told(table, name) for name in names],
         line={"width": 3, "color": ACCENT[dark]},
         marker={"size": 26, "symbol": "line-ew", "line": {"width": 3, "color": ACCENT[dark]}},
-        hovertemplate=f"%{{x}}<br>mean over {folds} folds %{{y:.3f}}<extra></extra>",
+        hovertemplate="%{hovertext}<extra></extra>",
     )  # fmt: skip
     title = {"font": {"size": 12, "color": FAINT[dark]}}
     dots = "thin: folds" if shared else "dots: folds, other ones in each stage"
@@ -101,3 +108,12 @@ def pretrained(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
         zeroline=False, fixedrange=True,
     )  # fmt: skip
     return figure
+
+
+def _told(table: pd.DataFrame, stage: str) -> str:
+    """The mean of a stage in words."""
+    own = table[table["stage"] == stage]
+    first = next(rows(own))
+    mean, sd = float(own["value"].mean()), float(own["value"].std(ddof=1))
+    lines = [f"<b>{stage}</b>", f"mean Dice {varies(mean, sd, len(own), float(first.of))}"]
+    return "<br>".join([*lines, *between(first.low, first.high, first.interval)])

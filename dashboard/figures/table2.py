@@ -43,7 +43,8 @@ def table2_table(cells: pd.DataFrame, *, measure: str = "Dice", kind: Kind = "me
     for a cell without a value or alone in its row; of differences, 0.5 is none. `coloured` tells of a row's cells
     that they may have one: of two values one would always be the worst. `best` marks the best of a complete row.
     Every row has a cell for every strategy: one that does not exist is an en dash. Cells may have the columns `low`
-    and `high` (an interval of the mean, with `interval`, how it was made) and `not_inferior` (with `recommended`).
+    and `high` (an interval of the mean, with `interval`, how it was made), `images` (how many the mean is over) and
+    `not_inferior` (with `recommended`).
     """
     shown = MEASURES[measure]
     columns = list(dict.fromkeys(cells["strategy"]))
@@ -114,6 +115,11 @@ def _hover(cell: dict[str, Any], measure: Measure, kind: Kind) -> str:
         lines.append(_why_no_mean(cell, measure))
     elif kind == "difference":
         lines.append(f"{measure.name} here minus published {measure.write(cell['mean'], sign=True)}")
+        lines += [
+            f"{where} {measure.write(cell[f'mean_{side}'])}{_spread(cell[f'sd_{side}'], measure)}, "
+            f"over {_folds(cell[f'over_{side}'])}"
+            for side, where in (("here", "here"), ("there", "published"))
+        ]
     else:
         lines += _mean(cell, measure)
     if cell["values"] and kind == "mean":
@@ -150,18 +156,27 @@ def _why_no_mean(cell: dict[str, Any], measure: Measure) -> str:
 def _mean(cell: dict[str, Any], measure: Measure) -> list[str]:
     """What is said of a mean: how it varies, its interval, its rank beside the reference."""
     unit = f" {cell['hd95_unit']}" if measure.column == "hd95" and cell["hd95_unit"] else ""
-    spread = "" if np.isnan(cell["sd"]) else f", sd {measure.write(cell['sd'])}"
+    images = cell.get("images", np.nan)
+    number = "" if np.isnan(images) else f", n = {images:,.0f} test images"
+    spread = _spread(cell["sd"], measure)
     folds = cell["folds"] - cell["failed"] if cell["trainings"] == cell["folds"] else cell["folds"]
-    plural = "s" if cell["folds"] > 1 else ""
-    lines = [f"{measure.name} {measure.write(cell['mean'])}{unit}{spread}, over {folds:.0f} fold{plural}"]
+    lines = [f"{measure.name} {measure.write(cell['mean'])}{unit}{spread}, over {_folds(folds)}{number}"]
     if not np.isnan(cell.get("low", np.nan)):
         lines.append(f"95 % interval {measure.write(cell['low'])} to {measure.write(cell['high'])}, {cell['interval']}")
     if cell.get("not_inferior") is True:
         lines.append(f"{NOT_INFERIOR} {cell['recommended']}")
     if measure.column == "hd95" and cell["hd95_undefined"]:
-        number = f"{cell['hd95_undefined']:.0f}"
-        lines.append(f"undefined in {number} test images, in which nothing was predicted: counted, not averaged")
+        none = f"{cell['hd95_undefined']:.0f}"
+        lines.append(f"undefined in {none} test images, in which nothing was predicted: counted, not averaged")
     return lines
+
+
+def _spread(sd: float, measure: Measure) -> str:
+    return "" if np.isnan(sd) else f", sd {measure.write(sd)}"
+
+
+def _folds(number: Any) -> str:
+    return f"{number:.0f} fold{'s' if number > 1 else ''}"
 
 
 def _cost(cell: dict[str, Any], measure: Measure) -> list[str]:

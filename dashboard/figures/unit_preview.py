@@ -21,7 +21,7 @@ NONE_YET = "no single-block trials yet"
 BLOCK_5 = ("5a", "5b")
 COLUMNS = [
     "unit", "parameters", "relative", "sd", "lowest", "highest", "normalised", "rank", "measured_folds", "strategy",
-    "mean", "values", "gain", "gains", "folds",
+    "mean", "values", "fold_numbers", "gain", "gains", "folds",
 ]  # fmt: skip
 
 
@@ -73,8 +73,8 @@ def unit_preview_table(
                 "lowest": min(values), "highest": max(values), "measured_folds": len(values),
                 "strategy": strategies.get(place, ""),
                 "mean": float(cell.mean) if cell is not None and reached else float("nan"),
-                "values": reached, "gains": gains, "folds": len(reached),
-                "gain": _mean(gains),
+                "values": reached, "fold_numbers": list(cell.fold_numbers) if cell is not None and reached else [],
+                "gains": gains, "folds": len(reached), "gain": _mean(gains),
             }
         )  # fmt: skip
     table = pd.DataFrame(records)
@@ -131,17 +131,22 @@ def unit_preview(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = Fal
             font={"size": 14, "color": FAINT[dark]},
         )  # fmt: skip
         figure.update_xaxes(visible=False, row=1, col=2)
+    dots = [
+        (str(row.unit), f"{escape(str(row.strategy))}, fold {number}", value)
+        for row in rows(known)
+        for number, value in zip(row.fold_numbers, getattr(row, each), strict=True)
+    ]
     figure.add_scatter(
-        x=[value for values in known[each] for value in values],
-        y=[str(unit) for unit, values in zip(known["unit"], known[each], strict=True) for _ in values],
+        x=[value for *_, value in dots], y=[unit for unit, *_ in dots], hovertext=[told for _, told, _ in dots],
         mode="markers", marker={"size": 5, "color": FOLDS[1], "opacity": 0.7}, row=1, col=2,
-        hovertemplate="one fold: %{x:.3f}<extra></extra>",
+        hovertemplate="%{hovertext}<br>" + words + " %{x:.3f}<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
         x=known[column], y=[str(unit) for unit in known["unit"]], mode="markers", row=1, col=2,
         marker={"size": 10, "color": FOLDS[1]},
         hovertext=[
-            f"<b>{escape(str(row.strategy))}</b><br>{words} {getattr(row, column):.3f}, mean of {row.folds} folds"
+            f"<b>{escape(str(row.strategy))}</b><br>{words} {getattr(row, column):.3f}{_sd(getattr(row, each))}, "
+            f"over {row.folds} fold{'s' if row.folds > 1 else ''}"
             for row in rows(known)
         ],
         hovertemplate="%{hovertext}<extra></extra>",
@@ -165,6 +170,11 @@ def unit_preview(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = Fal
             xanchor="left", text=f"<b>{text}</b>", showarrow=False, font={"size": 13, "color": INK[dark]},
         )  # fmt: skip
     return figure
+
+
+def _sd(values: Sequence[float]) -> str:
+    known = [value for value in values if not np.isnan(value)]
+    return f", sd {np.std(known, ddof=1):.3f}" if len(known) > 1 else ""
 
 
 def _hover(row: Any) -> str:

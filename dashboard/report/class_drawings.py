@@ -29,9 +29,14 @@ def class_drawings(readers: Readers) -> list[Drawing]:
     widest = BESIDE + COLUMN * len(readers.classes)
     return [
         Drawing(
-            title=title, caption=caption, light=draw(False), dark=draw(True), widest=widest * _is_matrix(draw(False))
+            title=title,
+            caption=caption,
+            table=table,
+            light=draw(False),
+            dark=draw(True),
+            widest=widest * _is_matrix(draw(False)),
         )
-        for title, caption, draw in made
+        for title, caption, table, draw in made
     ]
 
 
@@ -47,12 +52,13 @@ def _accuracy(readers: Readers) -> Made:
     yield (
         title + (", and the published ones" if beside else ""),
         accuracy.note(bars),
+        bars,
         lambda dark: accuracy.accuracy(bars, dark=dark),
     )
     sizes = training_size.training_size_table(readers.measures)
     if sizes.loc[sizes["training_images"] > 0, "fraction"].nunique() > 1:
         caption = "Part of all test images that is right, with 95 % intervals. Dotted: start weights as they are."
-        yield "Accuracy against training-set size", caption, lambda dark: training_size.training_size(sizes, dark=dark)
+        yield "Accuracy against training-set size", caption, sizes, _of(training_size.training_size, sizes)
     left = kept_accuracy.kept_accuracy_table(readers.measures)
     if len(left):
         starts = [start for start in readers.findings.facts.get("start_weights") or [] if start.get("name")]
@@ -61,6 +67,7 @@ def _accuracy(readers: Readers) -> Made:
         yield (
             "What adapting leaves of the old task",
             caption,
+            left,
             lambda dark: kept_accuracy.kept_accuracy(left, start=named, dark=dark),
         )
 
@@ -70,7 +77,7 @@ def _confusion(readers: Readers) -> Made:
     told |= dict.fromkeys(readers.people, "a person")
     for name, what in told.items():
         table = confusion.confusion_table(readers.by_name[name], readers.classes)
-        yield f"Confusion: {name} ({what})", confusion.note(table), _of(confusion.confusion, table)
+        yield f"Confusion: {name} ({what})", confusion.note(table), table, _of(confusion.confusion, table)
     for name in readers.people:
         own, other = readers.by_name[name], readers.by_name[readers.reference]
         if name == readers.reference or not set(own["index"]) & set(other["index"]):
@@ -80,6 +87,7 @@ def _confusion(readers: Readers) -> Made:
         yield (
             f"Errors of {name} minus those of {readers.reference}",
             note,
+            table,
             _of(confusion.difference, table, reader=name, network=readers.reference),
         )
 
@@ -88,7 +96,12 @@ def _against(readers: Readers) -> Made:
     if len(readers.by_name) > 1:
         family = readers.family
         caption = differences.note(family.table, family.description)
-        yield f"Paired differences to {readers.reference}", caption, _of(differences.differences, family.table)
+        yield (
+            f"Paired differences to {readers.reference}",
+            caption,
+            family.table,
+            _of(differences.differences, family.table),
+        )
 
 
 def _cells(readers: Readers) -> Made:
@@ -98,21 +111,22 @@ def _cells(readers: Readers) -> Made:
     both = table[table["mean"].notna()].groupby(["dataset", "pair", "fraction"])["side"].nunique()
     if (both == 2).any():
         caption = f"Means of complete cells over the parts of the images. {spread_note(table)}"
-        yield "Pairs of strategies", caption, _of(depth, table, pairs, measure=measure)
+        yield "Pairs of strategies", caption, table, _of(depth, table, pairs, measure=measure)
     models = list(dict.fromkeys(in_table(findings.plan)["model"]))
     if len(models) == 1 and models[0] in CLASSIFIERS:
         every = layers_table(cells, models[0])
         for dataset in dict.fromkeys(every["dataset"]):
             part = every[every["dataset"] == dataset]
             if part.groupby(["direction", "grain"])["block"].nunique().max() >= FEWEST_STEPS:
-                yield f"Layer by layer, {dataset}", LAYERS, _of(layers, part, measure=measure, model=models[0])
+                draw = _of(layers, part, measure=measure, model=models[0])
+                yield f"Layer by layer, {dataset}", LAYERS, part, draw
     for row in findings.rows:
         own = cells[(cells["dataset"] == row.dataset) & (cells["fraction"] == row.fraction)]
         costs = pareto_table(own, row.fraction, reference=findings.reference, margin=findings.margin)
         if len(costs) > 1:
             note = pareto_note(costs, findings.margin)
             draw = _of(pareto, costs, measure=measure, margin=findings.margin)
-            yield f"Accuracy and trained parameters, {row.label}", note, draw
+            yield f"Accuracy and trained parameters, {row.label}", note, costs, draw
 
 
 def _of(draw: Callable[..., go.Figure], *tables: object, **choices: object) -> Callable[[bool], go.Figure]:

@@ -29,6 +29,8 @@ class Drawing:
 
     title: str
     caption: str
+    table: pd.DataFrame
+    """Its numbers, as its table function makes them."""
     light: go.Figure
     dark: go.Figure
     widest: int = 0
@@ -42,13 +44,16 @@ FEWEST_STEPS = 3
 
 
 def drawings(findings: Findings) -> list[Drawing]:
-    """Networks, order against the paper, transfer or scratch, shallow or deep, layers, gain, cost: those with data."""
+    """Networks, order against the paper, transfer or scratch, depth, layers, gain, rates, cost: those with data."""
     made = (*_networks(findings), *_orders(findings), *_pairs(findings), *rates(findings), *_costs(findings))
-    return [Drawing(title=title, caption=caption, light=draw(False), dark=draw(True)) for title, caption, draw in made]
+    return [
+        Drawing(title=title, caption=caption, table=table, light=draw(False), dark=draw(True))
+        for title, caption, table, draw in made
+    ]
 
 
-Made = Iterator[tuple[str, str, Draw]]
-"""Title, caption and the figure."""
+Made = Iterator[tuple[str, str, pd.DataFrame, Draw]]
+"""Title, caption, numbers and the figure."""
 
 
 def _networks(findings: Findings) -> Made:
@@ -60,7 +65,7 @@ def _networks(findings: Findings) -> Made:
         planned_strategies(plan), width=width, image_size=size, classes=classes, counts=findings.facts.get("parameters")
     )
     caption = "What learns is solid, what stays frozen hatched; below each name the parameters that learn."
-    yield "The strategies", caption, lambda dark: networks(table, dark=dark)
+    yield "The strategies", caption, table, lambda dark: networks(table, dark=dark)
 
 
 def _orders(findings: Findings) -> Made:
@@ -71,11 +76,11 @@ def _orders(findings: Findings) -> Made:
     agreement = order_table(findings.cells, published, stand_ins, images=findings.images)
     if agreement["tau"].notna().any():
         caption = order_note(agreement)
-        yield "Order of the strategies, ours and published", caption, lambda dark: order(agreement, dark=dark)
-    places = ranks_table(findings.cells, published, stand_ins)
+        yield "Order of the strategies, ours and published", caption, agreement, _drawn(order, agreement)
+    places = ranks_table(findings.marked_cells, published, stand_ins)
     if len(places.dropna(subset=["place_ours"])) > 1:
         caption = "Ranks by mean test Dice, highest first. Strategies that moved three places or more are orange."
-        yield "Ranks, published and ours", caption, lambda dark: ranks(places, dark=dark)
+        yield "Ranks, published and ours", caption, places, _drawn(ranks, places)
 
 
 def _pairs(findings: Findings) -> Made:
@@ -87,15 +92,15 @@ def _pairs(findings: Findings) -> Made:
          depth_table(cells), depth),
     ):  # fmt: skip
         if _both_sides(table):
-            yield title, f"{lead} {spread_note(table)}".strip(), _drawn(draw, table)
+            yield title, f"{lead} {spread_note(table)}".strip(), table, _drawn(draw, table)
     for dataset, part in _by_dataset(layers_table(cells)):
         if part.groupby(["direction", "grain"])["block"].nunique().max() >= FEWEST_STEPS:
-            yield f"Layer by layer, {dataset}", LAYERS, _drawn(layers, part)
+            yield f"Layer by layer, {dataset}", LAYERS, part, _drawn(layers, part)
     reached = gain_table(cells)
     if len(reached):
         caption = "Mean test Dice that four outer blocks reach alone, and what learning all the others adds to it."
         caption += "" if has_shared_folds(findings.facts) else f" Of means, not fold by fold: {OWN}."
-        yield "What the outer blocks reach", caption, _drawn(gain, reached)
+        yield "What the outer blocks reach", caption, reached, _drawn(gain, reached)
 
 
 def rates(findings: Findings) -> Made:
@@ -105,7 +110,7 @@ def rates(findings: Findings) -> Made:
         name = str(findings.facts["data"]["name"])
         table = learning_rates_table(plan, findings.attempts, name, measure=measure.column)
         if has_several(table):
-            yield "Learning rate", NOTE, lambda dark: learning_rates(table, measure=measure.main, dark=dark)
+            yield "Learning rate", NOTE, table, lambda dark: learning_rates(table, measure=measure.main, dark=dark)
 
 
 def _costs(findings: Findings) -> Made:
@@ -115,7 +120,7 @@ def _costs(findings: Findings) -> Made:
         table = pareto_table(own, row.fraction, reference=findings.reference, margin=findings.margin)
         if len(table) > 1:
             note = pareto_note(table, findings.margin)
-            yield f"Dice and trained parameters, {row.label}", note, _cost(table, findings.margin)
+            yield f"Dice and trained parameters, {row.label}", note, table, _cost(table, findings.margin)
 
 
 def _cost(table: pd.DataFrame, margin: float) -> Draw:

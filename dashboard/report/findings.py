@@ -20,7 +20,7 @@ from dashboard.figures.cells import (
     trial_table,
 )
 from dashboard.figures.image_rows import mean_over_seeds
-from dashboard.figures.intervals import INTERVAL, mean_intervals
+from dashboard.figures.intervals import INTERVAL, fold_counts, mean_intervals, with_fold_counts
 from dashboard.figures.matters import marked
 from dashboard.figures.measures import Measure, main_of
 from dashboard.figures.rows import parts
@@ -112,11 +112,11 @@ class Findings:
 
     @cached_property
     def marked_cells(self) -> pd.DataFrame:
-        """The cells with `low`, `high` and `interval` of their means, `not_inferior` and `recommended`."""
+        """The cells with `low`, `high`, `interval` and n of their means, `not_inferior` and `recommended`."""
         return self._with_intervals(marked(self.cells, self.recommendations), self.main)
 
     def told_cells(self, measure: Measure) -> pd.DataFrame:
-        """The cells of any measure with `low`, `high` and `interval` of their means; of the main one with its marks."""
+        """The cells of any measure with `low`, `high`, `interval` and n of their means; of the main one also marks."""
         if measure == self.main:
             return self.marked_cells
         return self._with_intervals(self.cells_of(measure), measure)
@@ -125,7 +125,8 @@ class Findings:
         images = in_rows(mean_over_seeds(self.images, measure.column), self.plan, self.facts["data"]["name"])
         key = ["dataset", "fraction", "strategy"]
         found = mean_intervals(images.drop(columns="start"), measure.column)
-        return cells.merge(found.reindex(columns=[*key, *INTERVAL]), on=key, how="left")
+        with_interval = cells.merge(found.reindex(columns=[*key, *INTERVAL]), on=key, how="left")
+        return with_fold_counts(with_interval, fold_counts(images, key), key)
 
     @property
     def recommendations(self) -> dict[tuple[str, str, float], Recommendation]:

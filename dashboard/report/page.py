@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,10 +16,12 @@ from plotly.offline import get_plotlyjs
 
 from dashboard.figures.agreement import stand_in
 from dashboard.figures.answer import answer, caveats, progress_line, provenance
+from dashboard.figures.cells import for_file
 from dashboard.figures.claims import claims as claims_table
 from dashboard.figures.comparison import beside, difference_cells, published_cells, why_no_difference
 from dashboard.figures.matters import matters
 from dashboard.figures.palette import SCALES, Colours
+from dashboard.figures.u_shape import LEARNS
 from dashboard.report import class_sheets, sheets
 from dashboard.report.class_drawings import class_drawings
 from dashboard.report.colours import STEPS, step_colours
@@ -35,8 +38,17 @@ from engine import published as paper
 PUBLISHED = f"{paper.CITATION.authors} ({paper.CITATION.year}). {paper.CITATION.title}. {paper.CITATION.journal}."
 
 
-def report_page(findings: Findings, *, strips: Sequence[Strip] = (), now: datetime | None = None) -> str:
-    """The report as HTML; `strips` are images of patients, shown where given, `now` is when it is made."""
+def report_page(
+    findings: Findings,
+    *,
+    strips: Sequence[Strip] = (),
+    now: datetime | None = None,
+    colours: Colours = "red-green",
+) -> str:
+    """The report as HTML; `strips` are images of patients, shown where given, `now` is when it is made.
+
+    It opens in `colours`; a box in it changes them.
+    """
     environment = Environment(
         loader=PackageLoader("dashboard", "report"),
         autoescape=True,
@@ -58,10 +70,12 @@ def report_page(findings: Findings, *, strips: Sequence[Strip] = (), now: dateti
         caveats=caveats(findings.facts),
         provenance=Markup(html_of(provenance(findings.facts, findings.plan))),
         steps=_steps(),
+        safe=colours == "colour-blind safe",
+        swapped=[[LEARNS["red-green", dark], LEARNS["colour-blind safe", dark]] for dark in (False, True)],
         table2=grid(findings, published_rows(findings)),
         sheets=[sheet for sheet in (_class_sheets(readers) if readers else _sheets(findings)) if sheet.parts],
         claims=_claims(findings),
-        drawings=[_drawn(place, drawing) for place, drawing in enumerate(figures)],
+        drawings=[_drawn(place, drawing, findings.study) for place, drawing in enumerate(figures)],
         plotly=Markup(get_plotlyjs()) if figures else "",
         strips=strips,
         strips_title="Most confident mistakes and right answers" if readers else "Worst and best test images",
@@ -180,7 +194,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
     return found
 
 
-def _drawn(place: int, drawing: Drawing) -> dict[str, Any]:
+def _drawn(place: int, drawing: Drawing, study: str) -> dict[str, Any]:
     both = {"light": _json(drawing.light), "dark": _json(drawing.dark)}
     text = json.dumps(both, separators=(",", ":")).replace("</", "<\\/")
     height = int(drawing.light.layout.height or 300)
@@ -191,6 +205,8 @@ def _drawn(place: int, drawing: Drawing) -> dict[str, Any]:
         "height": height,
         "widest": drawing.widest,
         "json": Markup(text),
+        "name": f"{study}-{re.sub(r'[^a-z0-9]+', '-', drawing.title.lower()).strip('-')}",
+        "csv": b64encode(for_file(drawing.table).encode()).decode(),
     }
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.figures.curves import curves
-from dashboard.figures.folds import folds
+from dashboard.figures.folds import folds, with_means
 from dashboard.figures.measures import measure_of
 from dashboard.figures.mistakes import said_table
 from dashboard.figures.shared_folds import has_shared_folds
@@ -54,7 +54,11 @@ def draw(study: str, chosen: Mapping[str, str], shown: Shown) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(f"**Folds** · {strategy}, {percent}")
-        figure = once(folds, cell.folds, measure=measure.title(cell.unit), shared=shared, dark=is_dark())
+        # n and interval without waiting: the page is drawn again once they are there.
+        cells = data.marked_cells(study, shown.rate, shown.measure, shown.seed, wait=False)
+        title = measure.title(cell.unit)
+        by_fold = with_means(cell.folds, _of_row(cells, chosen), title)
+        figure = once(folds, by_fold, measure=title, shared=shared, dark=is_dark())
         settings = config("folds", shown.picture)
         st.plotly_chart(figure, theme=None, config=settings, key="folds", alt=f"{measure.name} of each fold")
     with right:
@@ -72,6 +76,13 @@ def draw(study: str, chosen: Mapping[str, str], shown: Shown) -> None:
         _images(study, chosen, cell, shown)
     else:
         _frames(study, cell.trials)
+
+
+def _of_row(cells: pd.DataFrame, chosen: Mapping[str, str]) -> pd.DataFrame:
+    """The cells in the row of Table II that the chosen one is in."""
+    fraction = float(chosen["percent"].removesuffix(" %"))
+    same = (cells["start"] == chosen["start"]) & (cells["network"] == chosen["network"])
+    return cells[same & (cells["fraction"] == fraction)]
 
 
 def _frames(study: str, trials: pd.DataFrame) -> None:

@@ -60,7 +60,7 @@ def _minutes(study: str | None, rate: Rate) -> None:
         facts = data.facts(study)
         compared, found = facts["data"].get("compare_with"), facts["machine"]
         machine = found.get("gpu") or f"{found['processor']}, {found['cores']} cores"
-        ours, trials = data.cells(study, rate, "dice"), data.trials(study, rate)
+        ours, trials = data.marked_cells(study, rate, "dice"), data.trials(study, rate)
     else:
         ours = trials = data.published_table().iloc[:0]
     table = minutes_table(ours, trials, paper.table3(), machine=str(machine or ""), published=compared)

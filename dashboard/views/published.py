@@ -44,7 +44,7 @@ def page() -> None:
     st.subheader("What the paper says, and whether its own tables agree", anchor=False, divider="gray")
     st.html(claims(paper.claims()))
     if study:
-        export.buttons(study, rate)
+        export.buttons(study, rate, colours)
 
 
 def _against(study: str, rate: Rate) -> None:
@@ -54,7 +54,7 @@ def _against(study: str, rate: Rate) -> None:
         return
     alt = "Kendall's tau-b between this study's order of the strategies and the published one, with its ceiling"
     drawn.draw(order(agreement, dark=is_dark()), agreement, "order", alt=alt, note=order_note(agreement), narrowest=560)
-    facts, cells = data.facts(study), data.cells(study, rate, "dice")
+    facts, cells = data.facts(study), data.marked_cells(study, rate, "dice")
     theirs = data.published_table(facts["data"]["compare_with"])
     places = ranks_table(cells, theirs, stands_for(facts, cells))
     note = "Ranks by mean test Dice, highest first; orange: moved three places or more. Without a mean, no rank."

@@ -38,7 +38,7 @@ def page() -> None:
     with middle:  # drawn last, since it frames the cell that is chosen below it
         st.fragment(table.draw, run_every=every)(study, shown, chosen)
     if shown.what != "published":
-        export.buttons(study, shown.rate)
+        export.buttons(study, shown.rate, shown.colours)
     headline.crashes(study)
     # Last, since it takes a second where images are many; what is above can be read meanwhile.
     if not every and sum(

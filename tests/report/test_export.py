@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,12 @@ def test_a_buttons_file_is_what_the_command_line_makes(folder: Path, read: Calla
     def made(build: Callable[[Findings], str | bytes]) -> str | bytes:
         return export._later(str(folder / "r"), "one", 1e-4, build)()
 
-    assert made(export._latex) == latex_table(read("one"), published_rows(read("one")))
-    assert made(export._tables) == zipped(tidy_tables(read("one")))
-    assert str(made(export._page)).startswith("<!doctype html>")
+    found, colours = read("one"), "colour-blind safe"
+    made_latex, made_page = made(partial(export._latex, colours=colours)), made(partial(export._page, colours=colours))
+    assert made_latex == latex_table(found, published_rows(found), colours=colours)
+    assert made(export._tables) == zipped(tidy_tables(found))
+    assert str(made_page).startswith("<!doctype html>")
+    assert 'id="safe" autocomplete="off" checked' in str(made_page)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.figures.palette import SCALES
 from dashboard.report.findings import Findings
 from dashboard.report.latex import escape, latex_table
 from dashboard.report.page import published_rows
@@ -43,6 +44,15 @@ def test_the_table_for_a_paper_has_the_same_columns_in_every_row(read: Callable[
     assert text.count(r"\textbf{") == 4  # one in each row
     assert not re.search(r"(?<!\\)[%#]", text[text.index(r"\begin{table*}") :])
     assert not re.search(r"[^\x00-\x7f]", text)
+
+
+def test_cells_have_the_colours_that_are_asked_for(read: Callable[[str], Findings]) -> None:
+    usual, safe = (latex_table(read("three"), colours=name) for name in ("red-green", "colour-blind safe"))
+    best = {name: SCALES[name, False][-1].lstrip("#").upper() for name in ("red-green", "colour-blind safe")}
+    assert rf"\cellcolor[HTML]{{{best['red-green']}}}" in usual
+    assert rf"\cellcolor[HTML]{{{best['colour-blind safe']}}}" in safe
+    assert best["red-green"] not in safe
+    assert re.sub(r"\[HTML\]\{\w+\}", "", usual) == re.sub(r"\[HTML\]\{\w+\}", "", safe)
 
 
 def test_what_latex_would_take_for_a_command_is_escaped(read: Callable[[str], Findings]) -> None:

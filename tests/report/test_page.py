@@ -1,13 +1,17 @@
 """The report as one HTML file that needs nothing else."""
 
+import io
 import json
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from playwright import sync_api
 
+from dashboard.figures.u_shape import LEARNS
 from dashboard.report import words
 from dashboard.report.drawings import drawings
 from dashboard.report.findings import Findings, read_findings
@@ -67,6 +71,29 @@ def test_every_figure_comes_light_and_dark(page: str, read: Callable[[str], Find
         figure = json.loads(text)
         assert figure["light"]["data"]
         assert figure["light"] != figure["dark"]
+
+
+def test_every_figure_brings_its_numbers_and_says_n_and_interval(page: str, read: Callable[[str], Findings]) -> None:
+    files = re.findall(r'download="(three-[a-z0-9-]+)\.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', page)
+    made = drawings(read("three"))
+    assert len({name for name, _ in files}) == len(files) == len(made)
+    for drawing, (_, text) in zip(made, files, strict=True):
+        assert list(pd.read_csv(io.BytesIO(b64decode(text)))) == list(drawing.table)
+    pair = next(drawing for drawing in made if drawing.title == "Transfer or scratch")
+    told = [text for trace in pair.light.data if trace.hovertext is not None for text in trace.hovertext]
+    assert any(re.search(r"n = \d+ test images<br>95 % interval 0\.", text) for text in told)
+    assert any(re.match(r"whole network, 80 %, fold 2<br>Dice 0\.\d+, n = \d+ test images", text) for text in told)
+
+
+def test_numbers_and_pictures_are_a_few_percent_of_the_file(page: str) -> None:
+    numbers = re.findall(r"base64,([^\"]+)", page.split("<script>")[0])
+    assert sum(map(len, numbers)) < 0.05 * len(page)
+
+
+def test_the_report_opens_in_the_colours_that_are_asked_for(page: str, read: Callable[[str], Findings]) -> None:
+    box = '<input type="checkbox" id="safe" autocomplete="off"'
+    assert f"{box}>" in page
+    assert f"{box} checked>" in report_page(read("one"), now=NOW, colours="colour-blind safe")
 
 
 def test_what_a_user_wrote_is_no_html(folder: Path) -> None:
@@ -177,6 +204,56 @@ def test_the_file_opens_offline_and_draws_itself_light_dark_and_on_paper(
     assert paper.startswith(b"%PDF")
     assert asked == [file.as_uri()]
     assert wrong == []
+    opened.close()
+
+
+@pytest.mark.browser
+def test_a_figure_is_saved_as_svg_png_and_csv_offline(page: str, browser: sync_api.Browser, tmp_path: Path) -> None:
+    file = tmp_path / "three-report.html"
+    file.write_text(page, encoding="utf-8")
+    opened = browser.new_page(viewport={"width": 1200, "height": 900})
+    wrong = watched(opened)
+    opened.goto(file.as_uri())
+    figure = opened.locator("figure", has_text="Transfer or scratch")
+    figure.locator(".main-svg").first.wait_for()
+    place = figure.locator(".save")
+    opened.mouse.move(0, 0)
+    assert place.evaluate("place => getComputedStyle(place).opacity") == "0"
+    opened.keyboard.press("Tab")
+    figure.get_by_role("button", name="Save as SVG").focus()
+    assert place.evaluate("place => getComputedStyle(place).opacity") == "1"
+    begins = {"svg": b"<svg", "png": b"\x89PNG", "csv": b"source,dataset"}
+    for kind, begin in begins.items():
+        with opened.expect_download() as saved:
+            figure.locator(".save").get_by_text(kind.upper()).press("Enter")
+        assert saved.value.suggested_filename == f"three-transfer-or-scratch.{kind}"
+        assert Path(saved.value.path()).read_bytes().startswith(begin)
+    opened.emulate_media(media="print")
+    assert place.evaluate("place => getComputedStyle(place).display") == "none"
+    assert wrong == []
+    opened.close()
+
+
+@pytest.mark.browser
+def test_the_box_for_safe_colours_works_by_key_and_changes_figures_too(
+    page: str, browser: sync_api.Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "three-report.html"
+    file.write_text(page, encoding="utf-8")
+    opened = browser.new_page()
+    opened.goto(file.as_uri())
+    green, orange = (LEARNS[name, False] for name in ("red-green", "colour-blind safe"))
+    fills = "[...document.querySelectorAll('.drawing path')].map(path => path.style.fill)"
+
+    def rgb(colour: str) -> str:
+        return f"rgb({', '.join(str(int(colour[place : place + 2], 16)) for place in (1, 3, 5))})"
+
+    opened.locator(".drawing .main-svg").first.wait_for()
+    assert rgb(green) in opened.evaluate(fills)
+    opened.locator("#safe").focus()
+    opened.keyboard.press("Space")
+    opened.wait_for_function(f"{fills}.includes('{rgb(orange)}')")
+    assert rgb(green) not in opened.evaluate(fills)
     opened.close()
 
 
