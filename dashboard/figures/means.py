@@ -42,6 +42,7 @@ def told(row: Any, measure: str) -> str:
         lines.append(f"95 % interval {row.low:.3f} to {row.high:.3f}, {row.interval}")
     if row.failed:
         lines.append(f"{row.failed:.0f} of {row.trainings:.0f} trainings failed to converge, left out")
+    lines += [again] if (again := getattr(row, "again", "")) else []
     return "<br>".join(lines)
 
 
