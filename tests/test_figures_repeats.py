@@ -26,6 +26,7 @@ from engine.store import Store
 from engine.study_settings import Study
 from engine.trained import BEST, find_trial, trained_trials
 from engine.trial import Trial
+from tests.drawn_page import drawn_page
 from tests.made_commands import here, printed
 from tests.made_store import attempts_of, made_attempt, made_store, made_trials, plan_of
 
@@ -236,3 +237,21 @@ def test_no_repeat_is_the_best_trained_trial_and_trials_name_them(folder: Path) 
     assert sorted(trial_states(store, "made")["repeat"]) == [0] * 9 + [1, 1, 2]
     said = here("trials", "made", "--store", "r", folder=folder).stdout
     assert said.count("of a failed fold") == 3
+
+
+@pytest.mark.parametrize("page", ["results", "comparisons", "running"])
+def test_pages_say_what_became_of_failed_folds_and_offer_no_repeat_as_a_seed(
+    page: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHICHLAYERS_STORE", str(folder / "r"))
+    monkeypatch.setenv("WHICHLAYERS_CACHE", str(folder / "c"))
+    app = drawn_page(page, "made", state={"pages": {}})
+    words = " ".join(caption.value for caption in app.caption)
+    if page == "results":
+        assert "Failed folds again: failed folds trained again, what begins at random" in words
+        assert "99" not in " ".join(one.value for one in app.markdown)  # the answer knows the cells alone
+    elif page == "comparisons":
+        assert "In no mean: SUS (simulated), from scratch, 80 %: 2 failed folds trained again" in words
+    else:
+        assert list(app.dataframe[0].value["repeat"]) == [0] * 9 + [1, 1, 2]
+    assert not [one for one in app.get("button_group") if one.label == "Seed"]
