@@ -171,6 +171,24 @@ def test_their_row_of_table_2_is_neither_coloured_nor_ranked_and_leaves_the_othe
     assert len(table2(drawn).layout.annotations) == 2  # a name above each part
 
 
+def test_a_fold_that_failed_every_time_is_no_part_of_the_mean_of_repeats() -> None:
+    trials = with_all_repeats(made_trials("d", **SHAPE), fails=lambda one: one.strategy == SCRATCH and one.fold == 1)
+    found = [
+        made_attempt(one, **({"state": "not_converged"} if one.strategy == SCRATCH and one.fold == 1 else {}))
+        for one in trials
+    ]
+    plan, attempts = plan_of(trials), attempts_of(*found)
+    never = repeat_cells(repeat_trials(plan, attempts), plan, "SUS")
+    assert told(never, DICE) == ["SUS, from scratch, 80 %: 1 failed fold trained again, 0 of 2 trainings converged"]
+    assert table2_table(never).loc[0, "text"] == "failed"
+    plan, attempts = made({0: 0.7, 1: 0.8})
+    lost = plan.loc[plan["repeat"] == 2, "id"]
+    attempts.loc[attempts["id"].isin(lost), "state"] = "not_converged"
+    some = repeat_cells(repeat_trials(plan, attempts), plan, "SUS")
+    assert told(some, DICE)[0].endswith("1 of 3 trainings converged, Dice 0.700 over 1 fold")
+    assert "Dice 0.700, over 1 fold<br>" in table2_table(some).loc[0, "hover"]
+
+
 def test_nothing_that_ranks_tests_or_recommends_takes_them(both: tuple[Findings, Findings]) -> None:
     found, plain = both
     pd.testing.assert_frame_equal(found.cells.drop(columns="study"), plain.cells.drop(columns="study"))
@@ -199,7 +217,8 @@ def test_terminal_latex_and_report_say_what_became_of_failed_folds(
     both: tuple[Findings, Findings], folder: Path
 ) -> None:
     found, plain = both
-    line = "SUS (simulated), from scratch, 80 %: 2 failed folds trained again, 2 of 3 trainings converged, Dice 0.990"
+    line = "SUS (simulated), from scratch, 80 %: 2 failed folds trained again, 2 of 3 trainings converged, Dice 0.990 "
+    line += "over 2 folds"
     assert line in " ".join(printed(Store.at(folder / "r"), "made").split())
     assert "trained again" not in printed(Store.at(folder / "r"), "plain")
     table = here("table", "made", "--store", "r", "--width", "120", folder=folder).stdout
@@ -220,7 +239,7 @@ def test_figure_3_tells_of_them_and_keeps_its_means(both: tuple[Findings, Findin
     pd.testing.assert_frame_equal(table.drop(columns="again"), before)
     assert scratch.repeats_note(table) == [
         "In no mean: SUS (simulated), from scratch, 80 %: 2 failed folds trained again, 2 of 3 trainings converged, "
-        "Dice 0.990."
+        "Dice 0.990 over 2 folds."
     ]
     assert not scratch.repeats_note(before)
     told = [text for trace in scratch.scratch(table).data for text in trace.hovertext or ()]

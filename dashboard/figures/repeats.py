@@ -96,4 +96,8 @@ def _outcome(row: Any, measure: Measure) -> str:
     if not row.complete:
         return f"{what}, {row.folds_done} done"
     outcome = f"{row.trainings - row.failed} of {row.trainings} trainings converged"
-    return f"{what}, {outcome}" + ("" if pd.isna(row.mean) else f", {measure.said} {measure.write(float(row.mean))}")
+    if pd.isna(row.mean):
+        return f"{what}, {outcome}"
+    good = sum(not pd.isna(value) for value in row.values)
+    mean = f"{measure.said} {measure.write(float(row.mean))} over {good} fold{'s' * (good > 1)}"
+    return f"{what}, {outcome}, {mean}"

@@ -160,7 +160,9 @@ def _mean(cell: dict[str, Any], measure: Measure) -> list[str]:
     unit = f" {cell['hd95_unit']}" if measure.column == "hd95" and cell["hd95_unit"] else ""
     spread = "" if np.isnan(cell["sd"]) else f", sd {measure.write(cell['sd'])}"
     folds = cell["folds"] - cell["failed"] if cell["trainings"] == cell["folds"] else cell["folds"]
-    plural = "s" if cell["folds"] > 1 else ""
+    if cell["repeats"]:  # a fold may have failed more than once
+        folds = sum(not np.isnan(value) for value in cell["values"])
+    plural = "s" if folds > 1 else ""
     lines = [f"{measure.name} {measure.write(cell['mean'])}{unit}{spread}, over {folds:.0f} fold{plural}"]
     if not np.isnan(cell.get("low", np.nan)):
         lines.append(f"95 % interval {measure.write(cell['low'])} to {measure.write(cell['high'])}, {cell['interval']}")
