@@ -161,6 +161,14 @@ def cells(study: str, rate: Rate, measure: str, seed: int | None = None) -> pd.D
     return kept.cells(store_root(), study, stamp(study), rate, measure, seed).copy(deep=False)
 
 
+def repeats(study: str, rate: Rate, measure: str, seed: int | None = None) -> pd.DataFrame:
+    """A row per cell with failed folds that were trained again; columns as `figures.repeats.repeat_cells` makes them.
+
+    They stand in rows of their own, and in nothing that ranks, tests or recommends.
+    """
+    return kept.repeats(store_root(), study, stamp(study), rate, measure, seed).copy(deep=False)
+
+
 def marked_cells(study: str, rate: Rate, measure: str, seed: int | None = None, *, wait: bool = True) -> pd.DataFrame:
     """The cells with `low`, `high`, `interval` and n (`intervals.COUNTS`) of each mean, and what is recommended.
 

@@ -27,6 +27,7 @@ from dashboard.figures.frames import frames_table
 from dashboard.figures.intervals import INTERVAL, fold_counts, mean_intervals, with_fold_counts
 from dashboard.figures.measures import MAIN, measure_of, task_of
 from dashboard.figures.outlines import extremes_table
+from dashboard.figures.repeats import repeat_cells, repeat_trials
 from dashboard.figures.rows import parts
 from dashboard.figures.shared_folds import with_shared_folds
 from dashboard.figures.structures import one_each, tile, unpacked
@@ -111,6 +112,15 @@ def cells(root: str, study: str, version: str, rate: Rate, measure: str, seed: i
         study=study,
         counts=told.get("parameters"),
     )
+    return with_shared_folds(table, told)
+
+
+@one_version(16)
+def repeats(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> pd.DataFrame:
+    planned, told = plan(root, study, version), facts(root, study, version)
+    trials = repeat_trials(planned, attempts(root, study, version), rate, seed)
+    counts, name = told.get("parameters"), told["data"]["name"]
+    table = repeat_cells(trials, planned, name, measure=measure, study=study, counts=counts)
     return with_shared_folds(table, told)
 
 

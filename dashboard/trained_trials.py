@@ -133,6 +133,7 @@ def _label(row: Mapping[Any, Any], measure: str, *, rate: bool, seed: bool) -> s
     parts = [str(row["strategy"]), f"{row['fraction']:g} %", f"fold {row['fold']}"]
     parts += [f"rate {row['learning_rate']:g}"] if rate else []
     parts += [f"seed {row['seed']}"] if seed else []
+    parts += [f"repeat {row['repeat']} of a failed fold"] if row["repeat"] else []
     if pd.notna(row["best_validation"]):
         parts.append(f"validation {measure} {row['best_validation']:.2f}")
     return " · ".join(parts)

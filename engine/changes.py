@@ -11,7 +11,8 @@ from engine.trial import Trial
 
 _SHOWN_AXES = {"strategy", "units", "fraction", "fold", "learning_rate", "seed", "start", "start_weights", "draws"}
 AXES = _SHOWN_AXES | {
-    "id", "split_seed", "method", "rank", "unfreeze_every", "encoder", "statistics", "new_output", "crops_kept"
+    "id", "split_seed", "method", "rank", "unfreeze_every", "encoder", "statistics", "new_output", "crops_kept",
+    "repeat",
 }  # fmt: skip
 """Fields of a trial that differ within a study."""
 

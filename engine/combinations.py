@@ -66,5 +66,6 @@ def product(study: Study, trials: Sequence[Trial]) -> str:
         words += f", of which {study.search.draws} combinations are drawn"
     if len(study.start_weights) > 1 and any(not trial.start for trial in tuned):
         words += ", where what begins at random is trained once"
-    as_they_are = len(trials) - len(tuned)
-    return words + (f", and {as_they_are} tests of the start weights as they are" if as_they_are else "")
+    as_they_are, again = len(trials) - len(tuned), sum(trial.repeat > 0 for trial in trials)
+    words += f", and {as_they_are} tests of the start weights as they are" if as_they_are else ""
+    return words + (f", and {again} of failed folds that are trained again" if again else "")

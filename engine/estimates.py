@@ -22,7 +22,8 @@ from engine.datasets.cache_files import write_aside
 from engine.gradient_norms import AUTO_BATCHES
 from engine.hardware import Machine, this_machine
 from engine.large_layers import LargeLayers
-from engine.preparation import preview
+from engine.preparation import known_states, preview
+from engine.repeats import most_repeats
 from engine.splits import Split
 from engine.store import Store
 from engine.strategies import prepare as prepare_network
@@ -47,6 +48,8 @@ MADE = ("file", "library")
 """Kinds of start weights that need no training."""
 
 Tell = Callable[[float, str], None]
+Cell = tuple[str, str, float, int, int, int]
+"""Start, strategy, fraction, fold, seed and repeat: what trials with different learning rates share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +155,17 @@ def estimate(study: Study, store: Store, cache: Path, tell: Tell = lambda part, 
         free_bytes=_free(store),
         strategies=tuple(_cost(strategy, costs, timings[strategy]) for strategy, _ in named),
         split=tuple(_rows(planning.split_sizes(study, dataset))),
-        notes=(*caveats(study), *_kept(left, dataset)),
+        notes=(*caveats(study), *_repeated(study, store, trials), *_kept(left, dataset)),
     )
+
+
+def _repeated(study: Study, store: Store, trials: Sequence[Trial]) -> list[str]:
+    """How many trainings may come on top, where failed folds are trained again."""
+    most = most_repeats(study, trials, known_states(study, store)) if study.repeat_failed else 0
+    if not most:
+        return []
+    times = f"{study.repeat_failed} time{'s' * (study.repeat_failed > 1)}"
+    return [f"Up to {most} more trials where folds fail to converge: each is trained again up to {times}."]
 
 
 def _kept(trials: Sequence[Trial], dataset: Dataset) -> list[str]:
@@ -270,11 +282,11 @@ def _seconds(trial: Trial, dataset: Dataset, took: Timing) -> tuple[float, float
     return fewest * epoch + views + tests, trial.max_epochs * epoch + views + tests
 
 
-def _cell(trial: Trial) -> tuple[str, str, float, int, int]:
-    return trial.start, trial.strategy, trial.fraction, trial.fold, trial.seed
+def _cell(trial: Trial) -> Cell:
+    return trial.start, trial.strategy, trial.fraction, trial.fold, trial.seed, trial.repeat
 
 
-def _shares(study: Study, trials: Sequence[Trial]) -> dict[tuple[str, str, float, int, int], float]:
+def _shares(study: Study, trials: Sequence[Trial]) -> dict[Cell, float]:
     """For how many trials a planned one stands, where a search has yet to choose rates."""
     known = Counter(_cell(trial) for trial in trials)
     return {_cell(trial): max(1.0, trial.draws / known[_cell(trial)]) for trial in trials}

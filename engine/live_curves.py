@@ -22,7 +22,7 @@ LOCAL_SECONDS, REMOTE_SECONDS = 1.0, 5.0
 """Least time between two writings, in a folder of this machine and elsewhere."""
 LAST = 100
 """Epochs of each training that are told, the newest."""
-NAMES = ["id", "strategy", "start", "fraction", "fold", "seed", "learning_rate"]
+NAMES = ["id", "strategy", "start", "fraction", "fold", "seed", "repeat", "learning_rate"]
 COLUMNS = [*NAMES, "epoch", "training_loss", "validation_loss", "validation"]
 
 

@@ -89,6 +89,7 @@ def model_card(
                 ),
                 "epochs": f"{row['epochs_run']}"
                 + (f", best {row['best_epoch']:.0f}" if pd.notna(row["best_epoch"]) else ""),
+                **({"trained again": _again(int(trial["repeat"]))} if said(trial, "repeat", 0) else {}),
             }
         ),
         "## Measures",
@@ -117,6 +118,11 @@ def limits(facts: dict[str, Any], trial: dict[str, Any], row: dict[str, Any]) ->
     if said(trial, "method", "fine-tune") == "fine-tune" and not row["training_images"]:
         lines.append("Nothing was trained: these are the start weights.")
     return lines
+
+
+def _again(repeat: int) -> str:
+    times = "once" if repeat == 1 else f"{repeat} times"
+    return f"this fold had failed to converge {times} before, and counts in a row of its own"
 
 
 def _input(network: TrainedNetwork) -> str:

@@ -28,7 +28,7 @@ from engine.pretraining import (
     start_weights,
 )
 from engine.rates import next_rate
-from engine.store import Store
+from engine.store import Store, latest
 from engine.strategies import prepare as prepare_network
 from engine.study_settings import StartSettings, Study, start_name
 from engine.trial import CLOSED, Trial
@@ -105,7 +105,7 @@ def prepare(
         for name, weights in starts.items()
     }
     searched = KnownRates(study, store)
-    trials = planning.plan(study, dataset, told, portion, **own, rates=searched)
+    trials = planning.plan(study, dataset, told, portion, **own, rates=searched, states=known_states(study, store))
     require_same_study(study, store, trials)
     planned = datetime.now(UTC).isoformat(timespec="seconds")
     about = [{key: value for key, value in asdict(weights).items() if key != "path"} for weights in starts.values()]
@@ -148,6 +148,14 @@ class KnownRates:
             tried = [(rate, dice) for rate, dice in zip(rates, found, strict=True) if dice is not None]
             rates.append(next_rate(self._search, replace(trial, learning_rate=0.0).id, tried))
         return rates
+
+
+def known_states(study: Study, store: Store) -> dict[str, str]:
+    """The state of the closed or last attempt at each trial, by id, where a plan asks for it: to repeat what failed."""
+    if not study.repeat_failed:
+        return {}
+    last = latest(store.attempts(study.name, ("state",)))
+    return dict(zip(last["id"].astype(str), last["state"].astype(str), strict=True))
 
 
 def own_network(study: Study) -> dict[str, Any]:
@@ -412,6 +420,7 @@ def preview(study: Study, store: Store, cache: Path) -> tuple[Dataset, Share, li
         for name, facts in _foreseen(study, own.get("units"), dataset, cache).items()
     }
     _require_new_output_learns(study, dataset, told)
-    trials = planning.plan(study, dataset, told, portion, **own, rates=KnownRates(study, store))
+    rates, states = KnownRates(study, store), known_states(study, store)
+    trials = planning.plan(study, dataset, told, portion, **own, rates=rates, states=states)
     require_same_study(study, store, trials)
     return dataset, portion, trials

@@ -72,8 +72,9 @@ class Progress:
         self._left = {trial.id: trial for trial in trials if trial.id not in done}
         self.tell()
 
-    def more(self, trials: list[Trial]) -> None:
-        """These trials of the total are known now."""
+    def more(self, trials: list[Trial], total: int) -> None:
+        """These trials of the `total`, which may have grown by failed folds that are trained again, are known now."""
+        self.trials = total
         self._left |= {trial.id: trial for trial in trials}
         self.tell()
 
@@ -94,6 +95,7 @@ class Progress:
             "fold": trial.fold,
             "learning_rate": trial.learning_rate,
             "seed": trial.seed,
+            "repeat": trial.repeat,
             "epoch": epoch,
             "max_epochs": -(-trial.iterations // trial.batches_per_epoch) or trial.max_epochs,
             "validation": validation,

@@ -16,6 +16,7 @@ from engine.combinations import caveats, drawn
 from engine.datasets import Dataset
 from engine.errors import DataError
 from engine.hardware import Machine, Share
+from engine.repeats import repeats
 from engine.splits import batches_per_epoch, full_pool_percent, table1
 from engine.study_settings import Study, start_name
 from engine.trial import AS_PRETRAINED, Task, Trial
@@ -85,14 +86,15 @@ def plan(
     code: str = "",
     units: Sequence[str] | None = None,
     rates: Rates | None = None,
+    states: Mapping[str, str] | None = None,
 ) -> list[Trial]:
     """The study's trials: a cell's folds stand together, so that cells are finished one after the other.
 
-    Last come the tests of the start weights as they are, one per start and fold. `starts` are the start weights by
-    name, `ENCODER` those of the encoder; `code` is the hash of a user's own network,
-    `units` its units where the study file does not name them; `rates` gives the learning rates
-    of a trial where they are searched. Raises DataError where the data are too few for the folds or fractions, before
-    anything runs.
+    Behind them come the tests of the start weights as they are, one per start and fold, and then the failed folds that
+    are trained again. `starts` are the start weights by name, `ENCODER` those of the encoder; `code` is the hash of a
+    user's own network, `units` its units where the study file does not name them; `rates` gives the learning rates
+    of a trial where they are searched, `states` are those of trials that were run, by id. Raises DataError where the
+    data are too few for the folds or fractions, before anything runs.
     """
     split_sizes(study, dataset)  # raises before anything runs
     by = split_by(study, dataset)
@@ -177,7 +179,7 @@ def plan(
                     ]
                     trials += [trial for rates_of_fold in zip_longest(*by_fold) for trial in rates_of_fold if trial]
     trials = drawn(study, trials)
-    return trials + _as_pretrained(study, dataset, starts, trials)
+    return trials + _as_pretrained(study, dataset, starts, trials) + repeats(study, trials, states or {})
 
 
 def crops_kept(study: Study, strategy: Strategy) -> int:
@@ -251,7 +253,7 @@ def trials_in_all(study: Study, trials: Sequence[Trial]) -> int:
     """How many trials a study will have, with the learning rates that a search has yet to choose."""
     if study.rate_search is None:
         return len(trials)
-    cells = {(t.start, t.strategy, t.fraction, t.fold, t.seed, t.draws) for t in trials}
+    cells = {(t.start, t.strategy, t.fraction, t.fold, t.seed, t.repeat, t.draws) for t in trials}
     return sum(draws for *_, draws in cells)
 
 
@@ -372,6 +374,7 @@ def facts(
         "start_weights": [dict(start) for start in start_weights],
         "reference": study.reference,
         "margin": study.margin,
+        "repeat_failed": study.repeat_failed,
         "search": {**asdict(study.search), "caveats": caveats(study)},
         "parameters": {name: dict(counts) for name, counts in (parameters or {}).items()},
         "versions": dict(versions or {}),

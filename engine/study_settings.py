@@ -281,6 +281,9 @@ class Study:
     """Cross-validation folds."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of training (initial random weights, order of batches, augmentation, dropout)."""
+    repeat_failed: int = 0
+    """Times that a fold whose trainings all failed to converge is trained again, from other initial weights (from start
+    weights: in another order of batches, with other dropout). Shown in rows of its own; may be raised later."""
     split: SplitSettings = field(default_factory=SplitSettings)
     """How images are shared out."""
     training: TrainingSettings = field(default_factory=TrainingSettings)

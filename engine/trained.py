@@ -13,6 +13,8 @@ FEWEST_LETTERS = 4
 def trained_trials(store: Store, study: str) -> pd.DataFrame:
     """A row per planned trial whose trained tensors are kept: those of most images first, then by validation.
 
+    Failed folds that were trained again come behind all others, so that none of them is "best" before those.
+
     Column `best_validation` is Dice, or accuracy of classes, on the trial's own validation images; NaN where nothing
     validated it. Raises StoreError where there is no such study, or it cannot be read.
     """
@@ -24,7 +26,8 @@ def trained_trials(store: Store, study: str) -> pd.DataFrame:
     rows = rows.assign(best_validation=rows["validation_dice"].fillna(rows["validation_accuracy"]).astype(float))
     if not len(rows):
         return rows
-    return latest(rows).sort_values(["fraction", "best_validation"], ascending=False, kind="stable")
+    order = ["repeat", "fraction", "best_validation"]
+    return latest(rows).sort_values(order, ascending=[True, False, False], kind="stable")
 
 
 def unkept(store: Store, study: str) -> str:

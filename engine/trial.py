@@ -94,13 +94,18 @@ class Trial:
     statistics: Literal["hold", "update"] = "hold"
     new_output: bool = False
     """The start weights tell other classes apart, so that the output layer begins at random."""
+    repeat: int = 0
+    """Times that this training had failed before; each repeat has other random streams, and a row of its own."""
 
     @property
     def id(self) -> str:
-        """SHA-256, hex, of the canonical JSON of what decides the numbers (names and `draws` do not)."""
+        """SHA-256, hex, of the canonical JSON of what decides the numbers (names and `draws` do not).
+
+        A `repeat` of 0 is left out, so that trials of versions without repeats keep their ids.
+        """
         revision = RESULT_REVISION if self.task == "segmentation" else CLASS_REVISION
         facts: dict[str, Any] = {"revision": revision, **asdict(self)}
-        for name in ("strategy", "start", "draws"):
+        for name in ("strategy", "start", "draws", *(() if self.repeat else ("repeat",))):
             del facts[name]
         facts = {key: float(value).hex() if isinstance(value, float) else value for key, value in facts.items()}
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
@@ -109,7 +114,8 @@ class Trial:
 
 def stream_seed(trial: Trial, purpose: str) -> int:
     """Seed (63 bits) of a random stream: equal for all strategies of a fold, so that comparisons stay paired."""
-    key = json.dumps([trial.data, trial.split_seed, trial.fold, trial.seed, purpose])
+    again = [trial.repeat] if trial.repeat else []
+    key = json.dumps([trial.data, trial.split_seed, trial.fold, trial.seed, purpose, *again])
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
 
 

@@ -25,7 +25,7 @@ LEVELS = [
     {"training", "inference", "classifying", "features", "class_pretraining", "embeddings",
      "predicting", "prediction_files", "exporting", "model_card",
      "neighbours"},
-    {"study", "combinations", "rates", "changes", "reader_study"},
+    {"study", "combinations", "rates", "repeats", "changes", "reader_study"},
     {"preparation"},
     {"search", "estimates", "preview"},
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from dashboard import machine_use
 from dashboard.figures.live import live, live_key, live_table, standing_table
 from engine.errors import StoreError
-from engine.live_curves import COLUMNS, LAST, LiveCurves, live_curves
+from engine.live_curves import COLUMNS, LAST, NAMES, LiveCurves, live_curves
 from engine.store import Lease, Store
 from engine.studies import pack
 from engine.trial import Epoch, Trial
@@ -149,7 +149,7 @@ def test_a_disk_that_refuses_ends_no_run(store: Store, monkeypatch: pytest.Monke
 
 def running(*trials: Trial, epochs: int = 3) -> pd.DataFrame:
     rows = [
-        [one.id, one.strategy, one.start, one.fraction, one.fold, one.seed, one.learning_rate, number, 0.5, 0.6, 0.7]
+        [*(getattr(one, name) for name in NAMES), number, 0.5, 0.6, 0.7]
         for one in trials
         for number in range(1, epochs + 1)
     ]
@@ -163,6 +163,8 @@ def test_names_say_what_differs_and_colours_stay_when_others_end() -> None:
         "block 9, 80 %, fold 0, seed 0", "block 9, 80 %, fold 0, seed 1", "block 1, 80 %, fold 3, seed 0",
     ]  # fmt: skip
     assert table.drop_duplicates("id")["colour"].nunique() == 3
+    again = live_table(running(one, trial("block 1", fold=3, repeat=1)))
+    assert list(dict.fromkeys(again["name"])) == ["block 9, 80 %, fold 0, repeat 0", "block 1, 80 %, fold 3, repeat 1"]
     after = live_table(running(three))
     assert list(dict.fromkeys(after["name"])) == ["block 1, 80 %, fold 3"]
     many = live_table(running(*(trial(fold=fold) for fold in range(40))))

@@ -48,8 +48,10 @@ def results(
             typer.echo(f"{name}: {run_state(progress)}, {counts}")
     elif as_csv:
         from dashboard.figures.cells import for_file
+        from dashboard.figures.repeats import with_repeats
 
-        typer.echo(for_file(_findings(kept, study).cells), nl=False)
+        found = _findings(kept, study)
+        typer.echo(for_file(with_repeats(found.cells, found.repeats_of(found.main))), nl=False)
     else:
         from rich.console import Console
 
@@ -73,6 +75,7 @@ def table(
 ) -> None:
     """Print a study's Table II as in the paper: strategies in columns, their parameters on top."""
     from dashboard.figures.measures import measure_of
+    from dashboard.figures.repeats import with_repeats
     from engine.store import Store
 
     _require("--format", form, FORMATS)
@@ -90,6 +93,7 @@ def table(
         there = ", ".join(f"{one:g} %" for one in planned)
         raise StoreError(f"{study}: no row with {', '.join(missing)} of the images; there are: {there}")
     cells = found.told_cells(shown) if form in ("csv", "json") else found.cells_of(shown)
+    cells = with_repeats(cells, found.repeats_of(shown))
     cells = cells[cells["fraction"].isin(fractions or planned)]
     if cells["complete"].any() and not cells["mean"].notna().any():
         raise StoreError(f"{study}: {shown.name} was not measured; choose another --measure")

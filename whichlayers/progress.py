@@ -61,7 +61,8 @@ def _now(progress: Mapping[str, Any]) -> str:
         return str(progress["phase"] or progress["state"])
     first = running[0]
     more = f" and {len(running) - 1} more" if len(running) > 1 else ""
-    return f"{first['strategy']}, {first['fraction']:g} %, fold {first['fold']}{more}"
+    again = " again" if first.get("repeat") else ""
+    return f"{first['strategy']}, {first['fraction']:g} %, fold {first['fold']}{again}{more}"
 
 
 def _lines(study: str, console: Console) -> Callable[[Mapping[str, Any]], None]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dashboard.figures.palette import SCALES, Colours
+from dashboard.figures.repeats import told
 from dashboard.figures.rows import parts
 from dashboard.figures.rows import rows as each
 from dashboard.report.colours import step_colours
@@ -75,6 +76,8 @@ def print_report(store: Store, study: str, console: Console) -> None:
     for dataset, cells in parts(findings.cells, "dataset"):
         several = findings.cells["dataset"].nunique() > 1
         console.print(_means(cells, str(dataset) if several else "", findings.main.name))
+    for line in told(findings.repeats_of(findings.main), findings.main):
+        console.print(Text(line))
     normal = false_positives(findings.cells)
     if len(normal):
         console.print(_false_positives(normal))

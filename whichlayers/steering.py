@@ -112,7 +112,7 @@ def trials(
     """List a study's trials with their ids and states, in the order of running."""
     from engine import steering
 
-    columns = ["id", "state", "strategy", "fraction", "fold", "learning_rate", "seed", "start", "number"]
+    columns = ["id", "state", "strategy", "fraction", "fold", "learning_rate", "seed", "repeat", "start", "number"]
     rows = steering.trial_states(_opened(store, study), study)[columns]
     rows = rows if state is None else rows[rows["state"] == state]
     if as_json:
@@ -120,6 +120,7 @@ def trials(
         return
     for row in rows.to_dict(orient="records"):
         start = f", {row['start']}" if row["start"] else ""
+        start += f", repeat {row['repeat']} of a failed fold" if row["repeat"] else ""
         typer.echo(
             f"{row['id'][:12]}  {row['state']:<13} {row['strategy']}, {row['fraction']:g} %, fold {row['fold']}, "
             f"rate {row['learning_rate']:g}, seed {row['seed']}{start}"

@@ -90,7 +90,8 @@ def advised(sentence: str, row: pd.DataFrame, place: str = "") -> str:
 
 
 def _now(trial: Mapping[str, Any]) -> str:
-    return f"{trial['strategy']} {trial['fraction']:g} % fold {trial['fold']} (epoch {trial['epoch']})"
+    again = " again" if trial.get("repeat") else ""
+    return f"{trial['strategy']} {trial['fraction']:g} % fold {trial['fold']}{again} (epoch {trial['epoch']})"
 
 
 def _unit(row: pd.DataFrame) -> str:

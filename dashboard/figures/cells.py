@@ -33,9 +33,15 @@ def with_network(plan: pd.DataFrame) -> pd.DataFrame:
     return plan.assign(network=named if mixed else "")
 
 
-def in_table(plan: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a plan that are trainings: tests of start weights as they are stand in no cell."""
+def of_trainings(plan: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a plan that are trainings, and no tests of start weights as they are."""
     return plan[plan["strategy"] != AS_PRETRAINED]
+
+
+def in_table(plan: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a plan that stand in cells: trainings, but for failed folds trained again (`figures.repeats`)."""
+    plan = of_trainings(plan)
+    return plan[plan["repeat"] == 0] if "repeat" in plan else plan
 
 
 def rates(plan: pd.DataFrame) -> list[Rate]:

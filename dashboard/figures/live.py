@@ -12,7 +12,7 @@ from dashboard.figures.palette import FAINT, FOLDS, GRID, empty, layout
 from dashboard.figures.rows import parts, rows
 
 HEIGHT = 250
-AXES = ("fold", "seed", "learning_rate", "start")
+AXES = ("fold", "seed", "repeat", "learning_rate", "start")
 """What tells trainings of one strategy and fraction apart."""
 
 
@@ -30,7 +30,7 @@ def live_table(curves: pd.DataFrame) -> pd.DataFrame:
 
 def _names(trials: pd.DataFrame) -> list[str]:
     words = {
-        "fold": "fold {}", "seed": "seed {}", "learning_rate": "rate {:g}", "start": "from {}",
+        "fold": "fold {}", "seed": "seed {}", "repeat": "repeat {}", "learning_rate": "rate {:g}", "start": "from {}",
     }  # fmt: skip
     differ = [name for name in AXES if trials[name].nunique() > 1 or name == "fold"]
     return [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.figures.cells import in_table, with_network
+from dashboard.figures.cells import in_table, of_trainings, with_network
 from engine.significance import Recommendation
 from engine.store import latest
 from engine.trial import CLOSED, Trial
@@ -37,7 +37,7 @@ def matters(plan: pd.DataFrame, attempts: pd.DataFrame, damaged: Mapping[str, st
     networks = list(dict.fromkeys(with_network(in_table(plan))["network"]))
     if len(networks) > 1:
         found.append(f"**This study mixes networks** ({'; '.join(networks)}): they stand in rows of their own.")
-    return found if busy else found + _unfinished(in_table(plan), attempts)
+    return found if busy else found + _unfinished(of_trainings(plan), attempts)
 
 
 def _unfinished(plan: pd.DataFrame, attempts: pd.DataFrame) -> list[str]:

@@ -49,6 +49,7 @@ def told(row: Any, measure: str) -> str:
     lines += between(row.low, row.high, row.interval)
     if row.failed:
         lines.append(f"{row.failed:.0f} of {row.trainings:.0f} trainings failed to converge, left out")
+    lines += [again] if (again := getattr(row, "again", "")) else []
     return "<br>".join(lines)
 
 

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from dashboard.figures.answer import false_positives
 from dashboard.figures.measures import MEASURES, Measure
 from dashboard.figures.palette import ACCENT, FAINT, INK, PLAIN, SCALES, Colours, empty, layout
+from dashboard.figures.repeats import SOURCE as REPEATS
 from dashboard.figures.rows import rows
 
 ROW, HEADER, GAP = 1.0, 0.72, 0.18
@@ -77,6 +78,10 @@ def table2_table(cells: pd.DataFrame, *, measure: str = "Dice", kind: Kind = "me
         top = low if shown.lower_is_better else high
         equal = table["mean"].round(shown.digits) == top.round(shown.digits)
         table["best"] = table["mean"].notna() & equal & (known > 1) & whole
+    # Folds that failed with one strategy are not those of another: such a row compares nothing.
+    table["repeats"] = table["source"].eq(REPEATS).groupby(table["row"]).transform("any")
+    table["level"] = table["level"].where(~table["repeats"])
+    table["coloured"], table["best"] = table["coloured"] | table["repeats"], table["best"] & ~table["repeats"]
     records: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in table.to_dict("records")
     ]
@@ -106,7 +111,9 @@ def _text(cell: dict[str, Any], measure: Measure, kind: Kind) -> str:
 def _hover(cell: dict[str, Any], measure: Measure, kind: Kind) -> str:
     lines = [f"<b>{escape(cell['strategy'])}</b> · {escape(cell['row_label'])}"]
     if not cell["exists"]:
-        return "<br>".join([*lines, "not in this study"])
+        return "<br>".join([*lines, "no failed fold trained again" if cell["repeats"] else "not in this study"])
+    if cell["repeats"]:
+        lines.append(f"{cell['folds']:.0f} failed fold{'s' * (cell['folds'] > 1)} trained again, not ranked")
     if not cell["complete"]:
         lines.append(f"{cell['folds_done']:.0f} of {cell['folds']:.0f} folds done; test values come with the last")
         if not np.isnan(cell["validation"]):
@@ -129,7 +136,8 @@ def _hover(cell: dict[str, Any], measure: Measure, kind: Kind) -> str:
         lines.append(told)
     if cell["failed"]:
         mean_all = "" if np.isnan(cell["mean_all"]) else f"; mean over all folds {measure.write(cell['mean_all'])}"
-        lines.append(f"{cell['failed']:.0f} of {cell['trainings']:.0f} failed to converge, left out{mean_all}")
+        again = " again" if cell["repeats"] else ""
+        lines.append(f"{cell['failed']:.0f} of {cell['trainings']:.0f} failed to converge{again}, left out{mean_all}")
     if cell["crashed"]:
         lines.append(f"{cell['crashed']:.0f} crashed")
     if cell["collapsed"]:
@@ -160,6 +168,8 @@ def _mean(cell: dict[str, Any], measure: Measure) -> list[str]:
     number = "" if np.isnan(images) else f", n = {images:,.0f} test images"
     spread = _spread(cell["sd"], measure)
     folds = cell["folds"] - cell["failed"] if cell["trainings"] == cell["folds"] else cell["folds"]
+    if cell["repeats"]:  # a fold may have failed more than once
+        folds = sum(not np.isnan(value) for value in cell["values"])
     lines = [f"{measure.name} {measure.write(cell['mean'])}{unit}{spread}, over {_folds(folds)}{number}"]
     if not np.isnan(cell.get("low", np.nan)):
         lines.append(f"95 % interval {measure.write(cell['low'])} to {measure.write(cell['high'])}, {cell['interval']}")

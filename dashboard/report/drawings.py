@@ -17,7 +17,7 @@ from dashboard.figures.learning_rates import NOTE, has_several, learning_rates, 
 from dashboard.figures.network import network_table, networks, planned_strategies
 from dashboard.figures.pairs import spread_note
 from dashboard.figures.pareto import pareto, pareto_note, pareto_table
-from dashboard.figures.scratch import scratch, scratch_table
+from dashboard.figures.scratch import repeats_note, scratch, scratch_table
 from dashboard.figures.shared_folds import OWN, has_shared_folds
 from dashboard.report.findings import Findings
 from engine import published as paper
@@ -85,9 +85,10 @@ def _orders(findings: Findings) -> Made:
 
 def _pairs(findings: Findings) -> Made:
     cells = findings.marked_cells
+    transfer = scratch_table(cells, findings.repeats_of(findings.main))
+    lead_of_transfer = "The whole network from start weights and from random ones, over the fractions."
     for title, lead, table, draw in (
-        ("Transfer or scratch", "The whole network from start weights and from random ones, over the fractions.",
-         scratch_table(cells), scratch),
+        ("Transfer or scratch", " ".join([lead_of_transfer, *repeats_note(transfer)]), transfer, scratch),
         ("Shallow or deep", "In both schemes of what is deep: along the network, and from the top of the U down.",
          depth_table(cells), depth),
     ):  # fmt: skip

@@ -23,6 +23,7 @@ from dashboard.figures.image_rows import mean_over_seeds
 from dashboard.figures.intervals import INTERVAL, fold_counts, mean_intervals, with_fold_counts
 from dashboard.figures.matters import marked
 from dashboard.figures.measures import Measure, main_of
+from dashboard.figures.repeats import repeat_cells, repeat_trials
 from dashboard.figures.rows import parts
 from dashboard.figures.shared_folds import with_shared_folds
 from engine.errors import DataError, StoreError
@@ -114,6 +115,19 @@ class Findings:
     def marked_cells(self) -> pd.DataFrame:
         """The cells with `low`, `high`, `interval` and n of their means, `not_inferior` and `recommended`."""
         return self._with_intervals(marked(self.cells, self.recommendations), self.main)
+
+    def repeats_of(self, measure: Measure) -> pd.DataFrame:
+        """A row per cell with failed folds that were trained again, as `figures.repeats` makes them, of any measure."""
+        counts, name = self.facts.get("parameters"), self.facts["data"]["name"]
+        table = repeat_cells(
+            self.repeat_trials, self.plan, name, measure=measure.column, study=self.study, counts=counts
+        )
+        return with_shared_folds(table, self.facts)
+
+    @cached_property
+    def repeat_trials(self) -> pd.DataFrame:
+        """A row per repeat of a failed fold, as `trial_table` makes them."""
+        return repeat_trials(self.plan, self.attempts, self.rate)
 
     def told_cells(self, measure: Measure) -> pd.DataFrame:
         """The cells of any measure with `low`, `high`, `interval` and n of their means; of the main one also marks."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.figures.measures import Measure
+from dashboard.figures.repeats import HOW, ROW, with_repeats
 from dashboard.figures.rows import parts
 from dashboard.figures.table2 import FEWEST_COLOURED, Kind, parameter_rows, table2_table
 from dashboard.report.colours import step
@@ -92,6 +93,7 @@ def grid(
         chosen = {
             (row.dataset, row.fraction, str(row.recommendation.strategy)) for row in findings.rows if row.recommendation
         }
+    cells = with_repeats(cells, findings.repeats_of(measure)) if kind == "mean" else cells
     if kind == "mean" and more is not None and len(more):
         cells = pd.concat([cells, more], ignore_index=True)
     cells = cells[cells["fraction"].isin(fractions)] if fractions else cells
@@ -162,6 +164,8 @@ def _notes(findings: Findings, groups: list[Group], measure: Measure, kind: Kind
     ]
     if any(cell.failed for cell in every):
         said.append("†: some trainings failed to converge and are left out of the mean.")
+    if any(group.dataset.endswith(ROW) for group in groups):
+        said.append(f"{ROW.strip(' ·').capitalize()}: {HOW}.")
     if any(cell.collapsed for cell in every):
         nothing = "next to nothing but background" if measure.task == "segmentation" else "one class for all images"
         said.append(f"‡: some trainings collapsed, predicting {nothing}; they are in the mean.")

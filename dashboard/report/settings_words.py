@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dashboard.figures.cells import CHOSEN, in_table
+from dashboard.figures.repeats import FOLD
 from dashboard.report.findings import Findings
 from dashboard.report.words import counted, listed, number, power
 
@@ -57,6 +58,17 @@ def failures(findings: Findings) -> list[str]:
     if failed:
         why = f"had not stopped after {cap} epochs, or diverged" if cap >= NOT_CONVERGED_AT else "diverged"
         said.append(f"{many['f']} failed to converge ({why}): counted, and left out of means.")
+    again = findings.repeat_trials
+    if len(again):
+        over = again[again["closed"].astype(bool)]
+        good = int(over["converged"].astype(bool).sum())
+        folds = counted(again[FOLD].drop_duplicates().shape[0], "failed fold")
+        said.append(
+            f"{folds.capitalize()} {'was' if folds.startswith('one ') else 'were'} trained again from other initial "
+            "weights (from start weights: in another order of batches and with other dropout); of these "
+            f"{counted(len(over), 'training')} {number(good)} converged. They stand in rows of their own and count "
+            "nowhere else."
+        )
     if cut:
         said.append(f"{many['c']} had not stopped by themselves after {cap} epochs and were cut there, and are kept.")
     if collapsed:

@@ -8,6 +8,7 @@ import pandas as pd
 from dashboard.figures.cells import fold_table, for_file, in_rows
 from dashboard.figures.confusion import confusion_table
 from dashboard.figures.measures import measures_of
+from dashboard.figures.repeats import ROW, with_repeats
 from dashboard.report.comparisons import against_reference, as_published, fold_values, shallow_and_deep
 from dashboard.report.findings import Findings
 from dashboard.report.readers import Readers
@@ -28,13 +29,18 @@ def tidy_tables(findings: Findings) -> dict[str, str]:
     """
     cells, folds = [], []
     for name, measure in measures_of(findings.main.task).items():
-        table = findings.told_cells(measure)
+        table = with_repeats(findings.told_cells(measure), findings.repeats_of(measure))
         if measure != findings.main and not table["mean"].notna().any():
             continue
         cells.append(table.assign(measure=name))
         by_fold = fold_table(findings.trials, measure.column)
         by_fold = in_rows(by_fold, findings.plan, findings.facts["data"]["name"])
         folds.append(by_fold.assign(measure=name))
+        if len(findings.repeat_trials):
+            again = in_rows(
+                fold_table(findings.repeat_trials, measure.column), findings.plan, findings.facts["data"]["name"]
+            )
+            folds.append(again.assign(dataset=again["dataset"] + ROW, measure=name))
     every = pd.concat(folds, ignore_index=True)
     done = every.groupby(["dataset", "fraction", "strategy"])["done"].transform("all")
     # A cell shows its test values with its last fold.

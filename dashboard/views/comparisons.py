@@ -13,7 +13,7 @@ from dashboard.figures.claims import claims
 from dashboard.figures.depth import depth, depth_table, pairs_of
 from dashboard.figures.learning_rates import NOTE, ONE, PANEL_WIDTH, has_several, learning_rates
 from dashboard.figures.pairs import spread_note
-from dashboard.figures.scratch import scratch, scratch_table
+from dashboard.figures.scratch import repeats_note, scratch, scratch_table
 from dashboard.learning_rates import tried_rates
 from dashboard.views import differences, drawn
 from dashboard.views.chart import choose_picture, is_dark, once
@@ -51,9 +51,10 @@ def page() -> None:
 
 
 def _scratch(study: str | None, rate: Rate) -> None:
-    table = scratch_table(drawn.cells(study, rate))
+    again = data.repeats(study, rate, data.main(study).column) if study else None
+    table = scratch_table(drawn.cells(study, rate), again)
     alt = "Dice of the whole network fine-tuned and from scratch, by fraction and data set"
-    note = f"As Fig. 3. Means of complete cells. {FAILED} {spread_note(table)} {COMPARED}"
+    note = " ".join(["As Fig. 3. Means of complete cells.", FAILED, *repeats_note(table), spread_note(table), COMPARED])
     drawn.draw(once(scratch, table, dark=is_dark()), table, "scratch", alt=alt, note=note, narrowest=640)
 
 

@@ -66,7 +66,8 @@ def trials(study: str, states: pd.DataFrame) -> None:
         "State", there, selection_mode="multi", default=first, key=f"states {study}", format_func=lambda x: STATES[x][0]
     )
     rows = states[states["state"].isin(chosen)].head(500)
-    table = rows[["state", *SHOWN]].assign(
+    repeated = ["repeat"] if states["repeat"].any() else []
+    table = rows[["state", *SHOWN, *repeated]].assign(
         state=rows["state"].map(lambda name: STATES[name][0]), fraction=rows["fraction"].map(percent),
         trial=rows["id"].str[:12],
     )  # fmt: skip

@@ -11,6 +11,8 @@ from dashboard.figures.cells import Rate
 from dashboard.figures.comparison import beside, difference_cells, why_no_difference
 from dashboard.figures.measures import measure_of
 from dashboard.figures.palette import Colours
+from dashboard.figures.repeats import HOW, ROW, with_repeats
+from dashboard.figures.repeats import SOURCE as REPEATS
 from dashboard.figures.table2 import FEWEST_COLOURED, NOT_INFERIOR, stacked, table2_table
 from dashboard.views.chart import Picture, as_csv, draw_table, once
 from engine import published as paper
@@ -67,7 +69,8 @@ def draw(study: str, shown: Shown, chosen: Mapping[str, str] | None) -> None:
             draw_table(table, shown.colours, selected=selected, picture=shown.picture)
             as_csv("Difference", cells, f"{study}-difference")
         return
-    rows = stacked({study: ours, **{other: _other(other, shown) for other in shown.others}})
+    again = data.repeats(study, shown.rate, shown.measure, shown.seed)
+    rows = stacked({study: with_repeats(ours, again), **{other: _other(other, shown) for other in shown.others}})
     rows_drawn = rows if theirs is None else pd.concat([rows, theirs], ignore_index=True)
     drawn = once(table2_table, rows_drawn, measure=name)
     draw_table(drawn, shown.colours, selected=selected, picture=shown.picture)
@@ -76,7 +79,9 @@ def draw(study: str, shown: Shown, chosen: Mapping[str, str] | None) -> None:
 
 
 def _other(study: str, shown: Shown) -> pd.DataFrame:
-    return data.marked_cells(study, data.rate_of(study, shown.rate), shown.measure, wait=False)
+    rate = data.rate_of(study, shown.rate)
+    ours = data.marked_cells(study, rate, shown.measure, wait=False)
+    return with_repeats(ours, data.repeats(study, rate, shown.measure))
 
 
 def _note(ours: pd.DataFrame, theirs: pd.DataFrame | None, shown: Shown, *, coloured: bool) -> str:
@@ -92,6 +97,7 @@ def _note(ours: pd.DataFrame, theirs: pd.DataFrame | None, shown: Shown, *, colo
     words += ["†: some trainings failed to converge and are left out, see on hover."] if failed else []
     if "not_inferior" in ours and ours["not_inferior"].eq(True).any():
         words.append(f"{NOT_INFERIOR}: not inferior to the study's reference within its margin, see on hover.")
+    words += [f"{ROW.strip(' ·').capitalize()}: {HOW}."] if ours["source"].eq(REPEATS).any() else []
     words += ["1/2: folds done."] if not ours["complete"].all() else []
     words += [] if coloured else [f"A row is coloured once {FEWEST_COLOURED} of its cells are complete."]
     words += [f"Published rows for comparison, not as a target: {SOURCE}"] if theirs is not None else []

@@ -18,6 +18,7 @@ from engine.study_settings import Study, start_name
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}", re.ASCII)
 LARGEST_WIDTH = 256
 IMAGE_SIZE_STEP = 16
+MOST_REPEATS = 10
 """The U-Net halves its input four times."""
 
 
@@ -191,6 +192,7 @@ def _axes(study: Study) -> Iterator[Mistake]:
     yield from unique(("seeds",), study.seeds)
     for place, seed in enumerate(study.seeds):
         yield from non_negative_seed(("seeds", place), seed)
+    yield from between(("repeat_failed",), study.repeat_failed, 0, MOST_REPEATS)
 
 
 def _rate_search(study: Study) -> Iterator[Mistake]:

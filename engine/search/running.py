@@ -17,7 +17,7 @@ from engine.config import dump, with_absolute_paths
 from engine.errors import StoreError, WhichLayersError
 from engine.hardware import Share, share, this_machine
 from engine.permission import allowed
-from engine.preparation import KnownRates, Places, Prepared, held_out_files, prepare
+from engine.preparation import KnownRates, Places, Prepared, held_out_files, known_states, prepare
 from engine.progress import Progress
 from engine.search.carrying import carried
 from engine.search.cluster import CLUSTER_TRIES, places_of
@@ -123,16 +123,17 @@ def _run(
                 if part:
                     tune_trials(part, work, ready.portion, study, follower, folder, train, places)
             tried |= {trial.id for trial in missing}
-            if study.rate_search is None:
+            if study.rate_search is None and not study.repeat_failed:
                 break
-            # Results suggest the next rates of a search.
-            rates = KnownRates(study, store)
-            trials = planning.plan(study, ready.dataset, ready.told, ready.portion, **ready.own, rates=rates)
+            # Results suggest the next rates of a search, and say which folds are trained again.
+            known: dict[str, Any] = {"rates": KnownRates(study, store), "states": known_states(study, store)}
+            trials = planning.plan(study, ready.dataset, ready.told, ready.portion, **ready.own, **known)
+            total = planning.trials_in_all(study, trials)
             store.write_plan(study.name, trials, ready.facts)
             more = [trial for trial in trials if trial.id not in done.keys() | tried]
             follower.know(trials)
             follower.open(more, {})
-            progress.more(more)
+            progress.more(more, total)
         if folder is not None:
             with suppress(StoreError):  # it only makes reading faster
                 store.compact(study.name)
