@@ -18,8 +18,8 @@ from engine.study_settings import Study, start_name
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}", re.ASCII)
 LARGEST_WIDTH = 256
 IMAGE_SIZE_STEP = 16
-MOST_REPEATS = 10
 """The U-Net halves its input four times."""
+MOST_REPEATS = 10
 
 
 def check(study: Study) -> list[Mistake]:
