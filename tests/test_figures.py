@@ -408,13 +408,3 @@ def test_frames_are_filtered_and_sorted_by_coverage() -> None:
     assert list(frames.filtered(table, {"group": ["x"]}, "coverage")["image"]) == ["c", "a"]
     assert list(frames.filtered(table, {"group": []}, "coverage", descending=True)["image"]) == ["a", "b", "c"]
     assert "empty" in frames.caption(table.iloc[2])
-
-
-def test_table1_shows_a_range_where_folds_differ() -> None:
-    rows = [
-        {"fraction": 5.0, "fold": fold, "training": 6, "validation": 2, "test": test}
-        for fold, test in ((0, 33), (1, 32))
-    ]
-    assert frames.table1_table({"table1": rows}).to_dict("records") == [
-        {"part of the images": "5 %", "training": "6", "validation": "2", "test": "32 to 33", "folds": 2}
-    ]

@@ -227,6 +227,46 @@ def test_minutes_without_the_whole_network_have_nothing_to_stand_beside() -> Non
     assert "Needs complete cells" in words_of(minutes.minutes(table))
 
 
+def test_minutes_of_every_cell_have_their_median_and_epochs_in_each_fraction() -> None:
+    ours = made_cells({(name, part): (0.8, 0.9) for part in (80, 5) for name in ("whole network", "block 9")})
+    took = trainings({"whole network": (60.0, 120.0, 600.0), "block 9": (30.0, 60.0, 90.0)})
+    took = took.assign(epochs_run=[10, 20, 30, 5, 5, 6])
+    table = minutes.every_minutes_table(
+        ours, pd.concat([took, took.assign(fraction=5.0, seconds=60.0)]), machine="here"
+    )
+    assert table[["fraction", "strategy"]].to_numpy().tolist() == [
+        [80, "whole network"], [80, "block 9"], [5, "whole network"], [5, "block 9"],
+    ]  # fmt: skip
+    assert list(table["median"]) == [2, 1, 1, 1]
+    assert list(table["epochs"]) == [20, 5, 20, 5]
+    assert table["relative"].tolist() == pytest.approx([100, 100 / 260 * 60, 100, 100])
+    read = minutes.table3_table(table, "accuracy")
+    assert read.loc[0, ["part", "minutes (median)", "trainings"]].tolist() == ["80 %", 2, 3]
+    assert read["accuracy"].tolist() == pytest.approx([0.85] * 4)
+
+
+def test_what_begins_from_random_weights_has_its_minutes_in_the_rows_of_every_start() -> None:
+    ours = made_cells({("from scratch", 80): (0.8, 0.9)}, start="a")
+    table = minutes.every_minutes_table(ours, trainings({"from scratch": (60.0, 180.0)}))
+    assert table["minutes"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("device", "hosts", "said"),
+    [
+        ("cuda", ["one"], "H100"),
+        ("cpu", ["one"], "EPYC, 2 cores"),
+        (None, [], "H100"),
+        ("cpu", ["one", "two"], "EPYC, 2 cores and 1 other machine"),
+        ("cpu", ["two", "three"], "EPYC, 2 cores and 2 other machines"),
+    ],
+)
+def test_the_machine_is_what_trained(device: str | None, hosts: list[str], said: str) -> None:
+    machine = {"host": "one", "processor": "EPYC", "cores": 2, "gpu": "H100"}
+    assert minutes.machine_name({"machine": machine, "settings": {"device": device}}, hosts) == said
+    assert minutes.machine_name({}, hosts) == ""
+
+
 def test_the_note_below_the_front_says_what_means_cannot_say() -> None:
     cells = made_cells({("contracting", 80): (0.8, 0.9), ("whole network", 80): (0.8, 0.9)})
     note = pareto.pareto_note(pareto.pareto_table(cells, 80.0, margin=0.02), 0.02)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.figures.frames import table1_table
 from dashboard.figures.measures import MEASURES, measures_of
 from dashboard.figures.rows import parts, rows
 from dashboard.figures.shared_folds import OWN
+from dashboard.figures.table1 import of_study
 from dashboard.report.comparisons import against_reference, family, new_folds, shallow_and_deep
 from dashboard.report.findings import Findings
 from dashboard.report.words import interval, power, probability, short, value
@@ -31,7 +31,7 @@ class Sheet:
 
 def table1(findings: Findings) -> Sheet:
     """Images in training, validation and test sets."""
-    table = table1_table(findings.facts)
+    table = of_study(findings.facts)
     note = str(findings.facts["data"].get("split_note") or "")
     lines = tuple(tuple(str(entry) for entry in row) for row in table.itertuples(index=False))
     return Sheet(

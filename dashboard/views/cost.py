@@ -55,14 +55,7 @@ def _gain(study: str | None, rate: Rate, colours: Colours) -> None:
 
 
 def _minutes(study: str | None, rate: Rate) -> None:
-    compared = machine = None
-    if study:
-        facts = data.facts(study)
-        compared, found = facts["data"].get("compare_with"), facts["machine"]
-        machine = found.get("gpu") or f"{found['processor']}, {found['cores']} cores"
-        ours, trials = data.cells(study, rate, "dice"), data.trials(study, rate)
-    else:
-        ours = trials = data.published_table().iloc[:0]
-    table = minutes_table(ours, trials, paper.table3(), machine=str(machine or ""), published=compared)
+    nothing = data.published_table().iloc[:0]
+    table = data.minutes(study, rate)[0] if study else minutes_table(nothing, nothing, paper.table3())
     note = f"As Table III. {NOTE} Published: {drawn.SOURCE}, on a {PUBLISHED_ON}."
     drawn.draw(minutes(table, dark=is_dark()), table, "minutes", alt="Minutes of a training", note=note, narrowest=620)

@@ -9,7 +9,7 @@ from dashboard.differences import Differences, differences
 from dashboard.figures.cells import Rate, for_file
 from dashboard.figures.paired import paired
 from dashboard.figures.rows import rows
-from dashboard.views import drawn
+from dashboard.views import drawn, headline
 from dashboard.views.chart import is_dark, once
 from dashboard.views.choice import select
 from engine.significance import as_published
@@ -38,7 +38,7 @@ def draw(study: str, rate: Rate) -> None:
     own = found.against[(found.against["dataset"] == shown.dataset) & (found.against["fraction"] == shown.fraction)]
     figure = once(paired, own, reference=found.reference, margin=found.margin, dark=is_dark())
     alt = f"Dice of each strategy minus that of {found.reference}"
-    note = f"{NOTE} p: {found.family}. Intervals: {own['note'].iloc[0]}."
+    note = f"{NOTE} p: {found.family}. Intervals: {own['note'].iloc[0]}. {headline.split_note(study)}".strip()
     drawn.draw(figure, found.against, "differences", alt=alt, note=note, narrowest=620)
     _as_published(study, found)
 
