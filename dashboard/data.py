@@ -261,7 +261,7 @@ def minutes(study: str, rate: Rate) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def pretrained(study: str, measure: str = "dice") -> pd.DataFrame:
-    """A row per start weights as they are, without fine-tuning: start, mean, sd, folds, folds_done, complete, values.
+    """A row per start weights as they are, without fine-tuning, as `figures.cells.pretrained_table` has them.
 
     They have no learning rate to choose. Empty where the study did not test them.
     """

@@ -109,7 +109,7 @@ def test_tables_1_and_3_stand_below_with_the_published_ones(page: AppTest) -> No
     assert every["strategy"].tolist() == ["whole network", "contracting", "from scratch"] * 2
     assert "Ours on made, 2 cores" in text
     files = {button.key for button in page.get("download_button")}
-    assert {"file all-table1", "file all-table3"} <= files
+    assert {"file all-table1", "file all-table3", "file all-curves-whole_network-80"} <= files
 
 
 def test_table_3_without_its_strategies_has_those_of_the_study(page: AppTest) -> None:

@@ -76,7 +76,7 @@ def every_minutes_table(ours: pd.DataFrame, trials: pd.DataFrame, *, machine: st
     for cell in rows(ours[ours["complete"].astype(bool)]) if len(ours) else ():
         same = trials[(trials["fraction"] == cell.fraction) & (trials["strategy"] == cell.strategy)]
         for name in ("start", "network"):
-            if name in same and getattr(cell, name, ""):
+            if name in same and name in ours and getattr(cell, name):
                 same = same[same[name].isin(["", getattr(cell, name)])]
         same = same[same["closed"].astype(bool)]
         took = same["seconds"].astype(float) / 60

@@ -25,7 +25,7 @@ def sizes_table(facts: Mapping[str, Any], published: pd.DataFrame | None = None)
     """
     data, sets = facts["data"], ["fraction", "fold", *POOL, "test"]
     ours = pd.DataFrame(facts.get("table1") or {name: [] for name in sets})
-    ours = ours.assign(source="ours", dataset=data["name"], images=data["images"], groups=data.get("groups"))
+    ours = ours.assign(source="ours", dataset=data["name"], images=data.get("images"), groups=data.get("groups"))
     ours = ours.sort_values(["fraction", "fold"], ascending=[False, True], kind="stable")
     if published is None or not len(published):
         return _with_pool(ours)
@@ -61,6 +61,8 @@ def of_study(facts: Mapping[str, Any]) -> pd.DataFrame:
 
 def _whole(part: pd.DataFrame) -> str:
     first = part.iloc[0]
+    if pd.isna(first["images"]):
+        return str(first["dataset"])
     groups = "" if pd.isna(first["groups"]) else f" of {first['groups']:,.0f} groups"
     return f"{first['dataset']}: {first['images']:,.0f} images{groups}"
 

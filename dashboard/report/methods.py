@@ -13,6 +13,7 @@ import pandas as pd
 from dashboard.figures.cells import in_table
 from dashboard.figures.rows import rows
 from dashboard.figures.shared_folds import has_shared_folds
+from dashboard.figures.table1 import of_study
 from dashboard.report import class_methods
 from dashboard.report.findings import Findings
 from dashboard.report.settings_words import augmentation, failures, only, rates
