@@ -112,15 +112,8 @@ def attempts(study: str) -> pd.DataFrame:
 
 def notes(study: str) -> list[str]:
     """What is the matter with the study's results, a line of Markdown each: damaged files, older versions, crashes."""
-    version = stamp(study)
-    kept.attempts(store_root(), study, version)
-    damaged = {
-        entry.name: rows.damage
-        for part in ("attempts", "test images")
-        for entry, rows in kept.known(store_root(), study, part).items()
-        if rows.damage
-    }
-    return list(kept.notes(store_root(), study, version, tuple(damaged.items()), is_busy(study)))
+    place = store_root(), study, stamp(study)
+    return list(kept.notes(*place, tuple(kept.damaged(*place).items()), is_busy(study)))
 
 
 def crashed(study: str) -> pd.DataFrame:
@@ -261,8 +254,25 @@ def agreement(study: str, rate: Rate, seed: int | None = None) -> pd.DataFrame:
     return kept.agreement(store_root(), study, stamp(study), rate, seed).copy(deep=False)
 
 
+def sizes(study: str) -> pd.DataFrame:
+    """Table I: a row per fraction and fold, then published rows; columns as `figures.table1.sizes_table` makes them."""
+    return kept.sizes(store_root(), study, stamp(study)).copy(deep=False)
+
+
+def minutes(study: str, rate: Rate, *, wait: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Table III with the published one (of all data sets where the study names none), and that of every complete cell.
+
+    Columns as `figures.minutes.minutes_table`; the Dice of a classification is its accuracy. Without `wait` only with
+    intervals that were computed before.
+    """
+    place = store_root(), study, stamp(study), rate
+    found, _ = kept.statistics(*place, main(study).column, None, wait=wait)
+    first, every = kept.minutes(*place, tuple(found))
+    return first.copy(deep=False), every.copy(deep=False)
+
+
 def pretrained(study: str, measure: str = "dice") -> pd.DataFrame:
-    """A row per start weights as they are, without fine-tuning: start, mean, sd, folds, folds_done, complete, values.
+    """A row per start weights as they are, without fine-tuning, as `figures.cells.pretrained_table` has them.
 
     They have no learning rate to choose. Empty where the study did not test them.
     """

@@ -25,12 +25,14 @@ from dashboard.figures.cells import choices as choices_of
 from dashboard.figures.comparison import published_cells
 from dashboard.figures.frames import frames_table
 from dashboard.figures.intervals import INTERVAL, fold_counts, mean_intervals, with_fold_counts
-from dashboard.figures.measures import MAIN, measure_of, task_of
+from dashboard.figures.measures import MAIN, main_of, measure_of, task_of
+from dashboard.figures.minutes import every_minutes_table, machine_name, minutes_table
 from dashboard.figures.outlines import extremes_table
 from dashboard.figures.repeats import repeat_cells, repeat_trials
 from dashboard.figures.rows import parts
 from dashboard.figures.shared_folds import with_shared_folds
 from dashboard.figures.structures import one_each, tile, unpacked
+from dashboard.figures.table1 import sizes_table
 from dashboard.one_version import one_version
 from dashboard.places import cache_root
 from dashboard.png import png
@@ -80,9 +82,26 @@ def choices(root: str, study: str, version: str) -> Choices:
 
 
 @one_version(16)
+def _read(root: str, study: str, version: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Planned attempts, and why a file cannot be read: both at once, since what was read before may be forgotten."""
+    files = known(root, study, "attempts")
+    found = Store.at(root).attempts(study, MEASURED, known=files)
+    found = found[found["id"].isin(plan(root, study, version)["id"])].reset_index(drop=True)
+    return found, damage(files)
+
+
 def attempts(root: str, study: str, version: str) -> pd.DataFrame:
-    found = Store.at(root).attempts(study, MEASURED, known=known(root, study, "attempts"))
-    return found[found["id"].isin(plan(root, study, version)["id"])].reset_index(drop=True)
+    return _read(root, study, version)[0]
+
+
+def damage(files: Known) -> dict[str, str]:
+    """Why each damaged file cannot be read, by its name."""
+    return {entry.name: rows.damage for entry, rows in files.items() if rows.damage}
+
+
+def damaged(root: str, study: str, version: str) -> dict[str, str]:
+    """The damage that reading attempts and test images has met so far."""
+    return {**_read(root, study, version)[1], **damage(known(root, study, "test images"))}
 
 
 @one_version(4)
@@ -295,6 +314,30 @@ def agreement(root: str, study: str, version: str, rate: Rate, seed: int | None)
     stands_for = dict.fromkeys(ours["dataset"], theirs["dataset"].iloc[0]) if len(theirs) else {}
     return significance.agreement_table(
         ours, theirs, stands_for, images=averaged(root, study, version, rate, "dice", seed)
+    )
+
+
+@one_version(16)
+def sizes(root: str, study: str, version: str) -> pd.DataFrame:
+    told, theirs = facts(root, study, version), paper.table1()
+    return sizes_table(told, theirs[theirs["dataset"] == told["data"].get("compare_with")])
+
+
+@one_version(16)
+def minutes(
+    root: str, study: str, version: str, rate: Rate, places: tuple[Place, ...]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    told, hosts = facts(root, study, version), attempts(root, study, version)["host"]
+    machine, compared = (
+        machine_name(told, [str(host) for host in hosts.unique() if host]),
+        told["data"].get("compare_with"),
+    )
+    ours = marked_cells(root, study, version, rate, main_of(told).column, None, places)
+    done, times = trials(root, study, version, rate, None), paper.table3()
+    times = times if task_of(told) == "segmentation" else times.iloc[:0]
+    return (
+        minutes_table(ours, done, times, machine=machine, published=compared),
+        every_minutes_table(ours, done, machine=machine),
     )
 
 

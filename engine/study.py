@@ -306,6 +306,7 @@ def split_sizes(study: Study, dataset: Dataset) -> pd.DataFrame:
             fractions=fractions,
             seed=study.split.seed,
             folds=study.folds.run,
+            named=list(dataset.table["group"]) if dataset.has_groups else None,
         )
 
     if by == "group":

@@ -208,6 +208,7 @@ def test_start_weights_as_they_are_are_no_cell_but_have_a_table() -> None:
     assert (table.loc["A", "mean"], table.loc["A", "sd"]) == (pytest.approx(0.2), pytest.approx(0.1))
     assert (table.loc["B", "folds_done"], bool(table.loc["B", "complete"]), table.loc["B", "values"]) == (2, False, [])
     assert math.isnan(table.loc["B", "mean"])
+    assert (table.loc["A", "kept"], math.isnan(table.loc["B", "kept"])) == (pytest.approx(0.6), True)
 
 
 def test_a_seed_can_be_shown_by_itself() -> None:

@@ -282,6 +282,8 @@ def test_every_other_page_opens_on_it(folder: Path, study: str, monkeypatch: pyt
         page = opened(folder, study, monkeypatch, open=address)
         assert not page.error, (address, [one.value for one in page.error])
         assert page.title, address
+        if study == "damaged" and address != "running":
+            assert "is damaged**" in said(page), address
 
 
 def test_a_sound_study_has_nothing_the_matter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as draw
 
-from dashboard.figures import answer, cells, comparison, curves, folds, frames, outlines, table2
+from dashboard.figures import answer, cells, comparison, curve_sheet, curves, folds, frames, outlines, table2
 from dashboard.figures.palette import SCALES
 from engine import published, significance
 from engine.datasets import make_dataset
@@ -360,6 +360,25 @@ def test_curves_have_training_validation_and_best_epoch_per_fold() -> None:
     assert curves.curves(table.iloc[:0]).layout.annotations[0].text
 
 
+def test_epochs_are_written_with_what_was_trained_in_front_and_without_empty_columns() -> None:
+    trials = made_trials("d", strategies=("contracting", "from scratch"), fractions=(80,))
+    attempts = [made_attempt(trial) for trial in trials]
+    epochs = pd.DataFrame(
+        [{"id": done.trial.id, "number": 1, **vars(epoch)} for done in attempts for epoch in done.epochs]
+    )
+    trained = cells.trial_table(plan_of(trials), attempts_of(*attempts))
+    table = curves.tidy_curves(curves.curves_table(epochs, trained), trained)
+    assert list(table)[:5] == ["start", "strategy", "fraction", "learning_rate", "fold"]
+    assert list(table)[6:10] == ["epoch", "training_loss", "validation_loss", "validation"]
+    assert not {"network", "test_loss", "validation_accuracy"} & set(table)
+    assert len(table) == 2 * 2 * 15
+    whole = table.groupby(["strategy", "fold"])["best"].sum()
+    assert whole.tolist() == [1] * 4
+    sheet = curves.tidy_curves(curve_sheet.curve_sheet_table(epochs, trained), trained)
+    assert list(sheet)[:10] == list(table)[:10]
+    assert len(sheet) == len(table)
+
+
 def test_outlines_are_yellow_and_cyan_and_keep_the_sources_proportions() -> None:
     truth, prediction = np.zeros((2, 32, 32), np.uint8)
     truth[4:12, 4:12], prediction[20:28, 20:28] = 1, 1
@@ -430,13 +449,3 @@ def test_frames_are_filtered_and_sorted_by_coverage() -> None:
     assert list(frames.filtered(table, {"group": ["x"]}, "coverage")["image"]) == ["c", "a"]
     assert list(frames.filtered(table, {"group": []}, "coverage", descending=True)["image"]) == ["a", "b", "c"]
     assert "empty" in frames.caption(table.iloc[2])
-
-
-def test_table1_shows_a_range_where_folds_differ() -> None:
-    rows = [
-        {"fraction": 5.0, "fold": fold, "training": 6, "validation": 2, "test": test}
-        for fold, test in ((0, 33), (1, 32))
-    ]
-    assert frames.table1_table({"table1": rows}).to_dict("records") == [
-        {"part of the images": "5 %", "training": "6", "validation": "2", "test": "32 to 33", "folds": 2}
-    ]

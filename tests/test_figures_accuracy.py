@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.figures import accuracy, differences, kept_accuracy, training_size
+from dashboard.figures import accuracy, differences, kept_task, training_size
 from dashboard.figures.published_classes import (
     cheng_table,
     pasdeloup_table,
@@ -18,6 +18,7 @@ from dashboard.figures.readers import KNOWN_SCANNER, OUT_OF_THE_BOX, PERSON, rea
 from engine.significance.accuracy import Accuracy, accuracy_interval
 from engine.significance.paired_accuracy import accuracy_family
 from engine.trial import AS_PRETRAINED
+from tests.made_cells import words_of
 from tests.made_classification import CLASSES, classification_attempt, classification_trials, made_views
 
 
@@ -175,12 +176,17 @@ def test_training_set_size_is_drawn_with_a_line_per_strategy_and_the_start_weigh
 
 
 def test_what_is_left_of_the_old_scanner_is_a_dot_per_strategy_that_was_measured() -> None:
-    table = kept_accuracy.kept_accuracy_table(measures())
+    table = kept_task.kept_of_readers(measures())
     assert set(table["strategy"]) == {OUT_OF_THE_BOX, "whole network", "input layers"}  # scratch began from nothing
-    figure = kept_accuracy.kept_accuracy(table, start="scanner A")
+    figure = kept_task.kept_task(table, measure="accuracy", start="scanner A")
     assert len(figure.data[0].x) == len(table)
     assert figure.layout.yaxis.title.text == "accuracy left on scanner A (%)"
-    assert "Not measured" in kept_accuracy.kept_accuracy(table.iloc[:0]).layout.annotations[0].text
+    row = table[table["strategy"] == "whole network"].iloc[0]
+    told = figure.data[0].hovertext[row.name]
+    assert f"{100 * row['value']:.1f} % on 112 test images" in told
+    assert f"95 % interval {100 * row['low']:.1f} % to" in told
+    nothing = kept_task.kept_task(table.iloc[:0], measure="accuracy")
+    assert "start weights with held-out images of the same classes" in words_of(nothing)
 
 
 def test_differences_are_drawn_in_percentage_points_with_the_counts_of_mcnemar() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as draw
 
-from dashboard.figures import gain, labels, minutes, pareto
+from dashboard.figures import gain, kept_task, labels, minutes, pareto
 from engine import published
 from engine.architectures import UNET_STRATEGIES
 from tests.made_cells import NAN, made_cells, paper_cells, words_of
@@ -244,6 +244,85 @@ def test_minutes_without_the_whole_network_have_nothing_to_stand_beside() -> Non
     table = minutes.minutes_table(ours, trainings({"contracting": (30.0,)}), published.table3().iloc[:0])
     assert table["relative"].isna().all()
     assert "Needs complete cells" in words_of(minutes.minutes(table))
+
+
+def test_minutes_of_every_cell_have_their_median_and_epochs_in_each_fraction() -> None:
+    ours = made_cells({(name, part): (0.8, 0.9) for part in (80, 5) for name in ("whole network", "block 9")})
+    took = trainings({"whole network": (60.0, 120.0, 600.0), "block 9": (30.0, 60.0, 90.0)})
+    took = took.assign(epochs_run=[10, 20, 30, 5, 5, 6])
+    table = minutes.every_minutes_table(
+        ours, pd.concat([took, took.assign(fraction=5.0, seconds=60.0)]), machine="here"
+    )
+    assert table[["fraction", "strategy"]].to_numpy().tolist() == [
+        [80, "whole network"], [80, "block 9"], [5, "whole network"], [5, "block 9"],
+    ]  # fmt: skip
+    assert list(table["median"]) == [2, 1, 1, 1]
+    assert list(table["epochs"]) == [20, 5, 20, 5]
+    assert table["relative"].tolist() == pytest.approx([100, 100 / 260 * 60, 100, 100])
+    read = minutes.table3_table(table, "accuracy")
+    assert read.loc[0, ["part", "minutes (median)", "trainings"]].tolist() == ["80 %", 2, 3]
+    assert read["accuracy"].tolist() == pytest.approx([0.85] * 4)
+
+
+def test_what_begins_from_random_weights_has_its_minutes_in_the_rows_of_every_start() -> None:
+    ours = made_cells({("from scratch", 80): (0.8, 0.9)}, start="a")
+    table = minutes.every_minutes_table(ours, trainings({"from scratch": (60.0, 180.0)}))
+    assert table["minutes"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("device", "hosts", "said"),
+    [
+        ("cuda", ["one"], "H100"),
+        ("cpu", ["one"], "EPYC, 2 cores"),
+        (None, [], "H100"),
+        ("cpu", ["one", "two"], "EPYC, 2 cores and 1 other machine"),
+        ("cpu", ["two", "three"], "EPYC, 2 cores and 2 other machines"),
+    ],
+)
+def test_the_machine_is_what_trained(device: str | None, hosts: list[str], said: str) -> None:
+    machine = {"host": "one", "processor": "EPYC", "cores": 2, "gpu": "H100"}
+    assert minutes.machine_name({"machine": machine, "settings": {"device": device}}, hosts) == said
+    assert minutes.machine_name({}, hosts) == ""
+
+
+def as_is(**kept: float) -> pd.DataFrame:
+    """Start weights as they are, 0.4 Dice on the test images."""
+    row = {"mean": 0.4, "sd": 0.1, "folds": 2, "folds_done": 2, "complete": True, "values": [0.3, 0.5]}
+    found = [{"start": start, "kept": value, **row} for start, value in kept.items()]
+    return pd.DataFrame(found, columns=["start", "kept", *row])
+
+
+def test_what_is_left_of_the_old_task_is_a_dot_per_complete_cell_that_was_measured() -> None:
+    ours = made_cells({("whole network", 80): (0.8, 0.9), ("from scratch", 80): (0.7, 0.8)}, start="a", kept=0.5)
+    ours.loc[1, "kept"] = NAN  # began from nothing
+    both = pd.concat([ours, paper_cells("BUS")], ignore_index=True)
+    table = kept_task.kept_of_cells(both, as_is(a=0.9, b=0.95))
+    assert table[["name", "value", "kept"]].to_numpy().tolist() == [
+        ["as pre-trained", 0.4, 0.9], ["whole network", pytest.approx(0.85), 0.5],
+    ]  # fmt: skip
+    figure = kept_task.kept_task(table.assign(low=[NAN, 0.8], high=[NAN, 0.9]), start="scanner A")
+    assert list(figure.data[0].marker.symbol) == ["circle-open", "circle"]
+    assert [(shape.x0, shape.y0) for shape in figure.layout.shapes] == [(0.4, 0), (0, 0.9)]
+    assert figure.layout.yaxis.title.text == "Dice left on scanner A"
+    assert figure.layout.xaxis.title.text == "Dice on the test images"
+    assert figure.data[0].hovertext[1].split("<br>")[1:] == [
+        "Dice 0.850 on the test images", "95 % interval 0.800 to 0.900", "0.500 left on scanner A, mean over 2 folds",
+    ]  # fmt: skip
+
+
+def test_several_starts_are_hollow_dots_by_name_and_without_measurement_it_says_so() -> None:
+    ours = [made_cells({("whole network", 80): (0.8, 0.9)}, start=start, kept=0.5) for start in "ab"]
+    table = kept_task.kept_of_cells(pd.concat(ours, ignore_index=True), as_is(a=0.9, b=0.95))
+    assert table["name"].tolist() == ["a", "b", "whole network", "whole network"]
+    assert {"a", "b"} <= set(words_of(kept_task.kept_task(table)).split("\n"))
+    assert kept_task.start_named(["", "a", "a"]) == "a"
+    assert "on held-out images of a after" in kept_task.kept_note(start="a")
+    assert "on the start weights' own held-out images" in kept_task.kept_note(start=kept_task.start_named(["a", "b"]))
+    nothing = kept_task.kept_of_cells(paper_cells("BUS"), as_is(a=0.9))
+    assert not len(nothing)
+    assert "held-out images of their own task" in words_of(kept_task.kept_task(nothing))
+    assert not len(kept_task.kept_of_cells(made_cells({("block 9", 80): (0.8,)}), as_is()))
 
 
 def test_the_note_below_the_front_says_what_means_cannot_say() -> None:

@@ -23,6 +23,7 @@ from tests.drawn_page import drawn_page, texts
 from tests.made_store import made_attempt, made_facts, made_progress, made_trials
 
 STRATEGIES = ("whole network", "contracting", "block 9")
+UNITED = "groups that share identical images stay together: a + b"
 BINS = tuple(Bin(low=n / 10, pixels=100, probability_sum=10.0 * n + 5, positive_pixels=10 * n + 4) for n in range(10))
 
 
@@ -57,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for study, planned, done in (("heads", [*trials, *as_is], 21), ("early", trials, 1)):
         store.begin(study, f"name: {study}\n")
-        store.write_plan(study, planned, made_facts(dataset, kind="folder"))
+        store.write_plan(study, planned, made_facts(dataset, kind="folder", split_note=UNITED))
         for trial in planned[:done]:
             store.append(study, attempt(trial, dataset))
         store.write_progress(study, made_progress("finished", len(planned), done))
@@ -167,6 +168,7 @@ def test_quality_shows_calibration_and_subgroups_of_one_strategy_and_of_two() ->
     assert "**whole network**: expected calibration error **0.010**" in texts(test)
     assert options(test, "Subgroups by") == ["hospital", "head circumference mm"]
     assert "95 % bootstrap intervals" in texts(test)
+    assert "Groups that share identical images stay together: a + b." in texts(test)
     both = texts(run("quality", beside="block 9"))
     assert "**block 9**: expected calibration error" in both
 

@@ -54,14 +54,25 @@ def test_the_figure_has_a_dot_per_strategy_best_first_and_the_margin(found: Diff
     assert list(figure.layout.yaxis.ticktext) == ["from scratch", "contracting"]
     assert [shape.x0 for shape in figure.layout.shapes] == [0, -0.05]
     assert [trace.name for trace in figure.data] == ["simultaneous_low", "low", "difference"]
-    marked = [note.text.startswith("≈ ") for note in figure.layout.annotations[:2]]
-    assert marked == [False, True]
+    beside = [note.text for note in figure.layout.annotations if note.xshift == 10][:2]
+    assert [text.startswith("≈ ") for text in beside] == [False, True]
     assert "<b>from scratch</b> minus whole network" in dots.hovertext[0]
     assert "test images, 3 folds" in dots.hovertext[0]
 
 
+def test_the_smallest_loss_that_could_be_seen_stands_beside_each_dot(found: Differences) -> None:
+    own = found.against[found.against["fraction"] == 80].assign(
+        difference=[0.1, -0.2], smallest_difference=[0.061, 1.4]
+    )
+    figure = paired(own, reference="whole network", margin=0.05)
+    assert [note.text for note in figure.layout.annotations if note.xshift == 130][:2] == ["0.061", "none"]
+    dots = next(trace for trace in figure.data if trace.name == "difference")
+    assert "could have seen a loss of 0.061 (80 % power)" in dots.hovertext[0]
+    assert "could have seen no loss at all" in dots.hovertext[1]
+
+
 def test_without_intervals_dots_alone_are_drawn(found: Differences) -> None:
-    names = ["low", "high", "simultaneous_low", "simultaneous_high", "bound", "p_holm"]
+    names = ["low", "high", "simultaneous_low", "simultaneous_high", "bound", "smallest_difference", "p_holm"]
     figure = paired(
         found.against.head(2).assign(**dict.fromkeys(names, np.nan)), reference="whole network", margin=0.01
     )

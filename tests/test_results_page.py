@@ -95,6 +95,30 @@ def test_each_row_has_its_recommendation_and_the_start_weights_are_named(page: A
     assert "With **80 %** of the images (ultrasound): highest mean test Dice" in text
 
 
+def test_tables_1_and_3_stand_below_with_the_published_ones(page: AppTest) -> None:
+    text = said(page.run())
+    assert [one.value for one in page.subheader][-2:] == ["Table I: images of each fold", "Table III: Dice and minutes"]
+    first, third, every = (table.value for table in page.dataframe[-3:])
+    assert first["images of"].tolist()[:3] == ["SUS (simulated): 40 images"] * 2 + ["SUS, Amiri et al. 2020: 85 images"]
+    assert first["training"].tolist() == ["54", "3", "54", "34", "3"]  # Amiri et al. 2020, Table I
+    assert third["strategy"].tolist()[-3:] == ["whole network", "contracting", "all except block 5"]
+    assert third["minutes (mean)"].tolist()[-3:] == [1.36, 1.53, 1.30]  # Amiri et al. 2020, Table III
+    assert set(third.iloc[:-3]["images of"]) == {"SUS (simulated) · natural", "SUS (simulated) · ultrasound"}
+    assert third["minutes (median)"].tolist()[0] == 24 / 60
+    assert third["epochs"].tolist()[0] == 15
+    assert every["strategy"].tolist() == ["whole network", "contracting", "from scratch"] * 2
+    assert "Ours on made, 2 cores" in text
+    files = {button.key for button in page.get("download_button")}
+    assert {"file all-table1", "file all-table3", "file all-curves-whole_network-80"} <= files
+
+
+def test_table_3_without_its_strategies_has_those_of_the_study(page: AppTest) -> None:
+    page.query_params["study"] = "other"
+    text = said(page.run())
+    assert page.dataframe[-1].value["strategy"].tolist() == ["block 9"]
+    assert "Of whole network, contracting, all except block 5 none is complete." in text
+
+
 def test_while_the_study_runs_results_rank_by_validation_and_recommend_nothing(page: AppTest, folder: Path) -> None:
     store = Store.at(folder / "results")
     before = store.progress("all")

@@ -76,6 +76,9 @@ def test_a_difference_that_is_not_significant_is_not_taken_for_none() -> None:
     assert found.trained_parameters is found.minutes is None
     assert found.smallest_difference is not None
     assert found.smallest_difference > 0.03
+    seen = found.candidates.set_index("strategy")["smallest_difference"]
+    assert seen["block 9"] == found.smallest_difference
+    assert pd.isna(seen["whole network"])
     assert found.sentence.startswith("The data cannot tell which cheaper strategy stays within 0.010 Dice")
     assert f"The smallest loss that this study could have seen is {found.smallest_difference:.3f}" in found.sentence
     assert found.trials is not None

@@ -120,6 +120,16 @@ def test_groups_of_one_image_are_split_like_images() -> None:
     assert set(table["validation_by"]) == {"group"}
 
 
+def test_table_1_counts_the_groups_of_each_set_whatever_is_split_by() -> None:
+    patients = [f"patient {place // 4}" for place in range(80)]
+    by_group = table1(80, patients, named=patients, fractions=(80.0,))
+    assert by_group["test_groups"].tolist() == [4] * 5
+    assert (by_group[["training_groups", "validation_groups", "test_groups"]].sum(axis=1) == 20).all()
+    by_image = table1(80, None, named=patients, fractions=(80.0,), by="image")
+    assert (by_image["test_groups"] > 4).all()  # patients on both sides, which the counts show
+    assert "test_groups" not in table1(80)
+
+
 def test_a_pool_of_one_group_is_validated_by_image_and_says_so() -> None:
     ours = split(30, [f"patient {place // 6}" for place in range(30)], fraction=5.0)
     assert (ours.by, ours.validation_by) == ("group", "image")

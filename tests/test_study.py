@@ -198,6 +198,10 @@ def test_facts_say_what_pages_must_say() -> None:
     assert facts["data"]["split_by"] == "group"
     assert facts["start_weights"][0]["description"] == "made"
     assert [row["fold"] for row in facts["table1"]] == [0, 1, 2, 3, 4]
+    sets = ("training_groups", "validation_groups", "test_groups")
+    assert [sum(row[name] for name in sets) for row in facts["table1"]] == [7] * 5
+    alone = planning.facts(study, discs(), [{"sha256": "w" * 64}], MACHINE, plan(study, discs()), "2026-01-01")
+    assert "test_groups" not in alone["table1"][0]
 
 
 def test_a_machine_without_gpu_trains_a_trial_per_core() -> None:

@@ -332,7 +332,8 @@ def _parameters(row: Mapping[Any, Any], counts: Mapping[str, Mapping[str, int]])
 def pretrained_table(plan: pd.DataFrame, attempts: pd.DataFrame, measure: str = "dice") -> pd.DataFrame:
     """A row per start weights: what they do on the test folds as they are, without fine-tuning.
 
-    Columns: start, mean, sd (n - 1, over folds), folds, folds_done, complete, values; means only where complete.
+    Columns: start, mean, sd (n - 1, over folds), kept (their own held-out images), folds, folds_done, complete, values;
+    means only where complete.
     """
     trials = with_results(plan[plan["strategy"] == AS_PRETRAINED], attempts).drop_duplicates(["start", "fold"])
     found = []
@@ -343,13 +344,14 @@ def pretrained_table(plan: pd.DataFrame, attempts: pd.DataFrame, measure: str = 
                 "start": start,
                 "mean": values.mean() if complete else float("nan"),
                 "sd": values.std(ddof=1) if complete else float("nan"),
+                "kept": part["kept"].mean() if complete else float("nan"),
                 "folds": len(part),
                 "folds_done": int(part["closed"].sum()),
                 "complete": complete,
                 "values": [float(value) for value in values] if complete else [],
             }
         )
-    return pd.DataFrame(found, columns=["start", "mean", "sd", "folds", "folds_done", "complete", "values"])
+    return pd.DataFrame(found, columns=["start", "mean", "sd", "kept", "folds", "folds_done", "complete", "values"])
 
 
 def _cut(found: list[list[int]]) -> str:

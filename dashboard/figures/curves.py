@@ -13,6 +13,8 @@ from dashboard.figures.rows import parts
 
 SEED = ", seed %{customdata}"
 """In a text on hover, where there are several seeds."""
+TRAINED = ("start", "network", "strategy", "fraction", "learning_rate", "fold", "seed")
+"""What tells trainings apart, in files of their epochs."""
 
 
 def curves_table(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
@@ -21,6 +23,19 @@ def curves_table(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     table = with_validation(epochs).merge(wanted.astype({"number": "int64"}), on=["id", "number"])
     table["best"] = table["epoch"] == table["best_epoch"]
     return table.sort_values(["fold", "seed", "epoch"]).reset_index(drop=True)
+
+
+def tidy_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """The epochs as they are written to a file: what was trained in front, a row per epoch, without empty columns.
+
+    `curves` as `curves_table` or `curve_sheet.curve_sheet_table` has them, of the trainings in `trials`; `best` marks
+    the epoch whose weights were kept.
+    """
+    told = trials.drop_duplicates("id")[["id", *(name for name in TRAINED if name in trials)]]
+    table = told.merge(curves.drop(columns=list(TRAINED), errors="ignore"), on="id", how="right")
+    first = [name for name in (*TRAINED, "epoch", "training_loss", "validation_loss", "validation") if name in table]
+    last = [name for name in table if name not in first and name not in ("validation_dice", "validation_accuracy")]
+    return table[[name for name in (*first, *last) if not (table[name].isna() | table[name].eq("")).all()]]
 
 
 def with_validation(epochs: pd.DataFrame) -> pd.DataFrame:

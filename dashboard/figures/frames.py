@@ -1,4 +1,4 @@
-"""The data set's frames as a table: what can be filtered, how much of each its mask covers, and Table I."""
+"""The data set's frames as a table: what can be filtered, and how much of each its mask covers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
-
-from dashboard.figures.rows import parts
 
 
 def frames_table(table: pd.DataFrame, masks: UInt8[np.ndarray, "image height width"]) -> pd.DataFrame:
@@ -40,24 +38,3 @@ def caption(row: Mapping[str, Any] | pd.Series) -> str:
         return f"**{PurePosixPath(str(row['image'])).name}**{group}  \n{about} · {size}"
     covered = f"mask\u00a0{row['coverage']:.1f}\u00a0%" if row["coverage"] else "empty mask"
     return f"**{PurePosixPath(str(row['image'])).name}**{group}  \n{size} · {covered}"
-
-
-def table1_table(facts: Mapping[str, Any]) -> pd.DataFrame:
-    """Table I of a study: a row per fraction, number of images in each set, as a range where folds differ."""
-    rows = pd.DataFrame(facts.get("table1") or [], columns=["fraction", "fold", "training", "validation", "test"])
-
-    def spread(values: pd.Series) -> str:
-        low, high = int(values.min()), int(values.max())
-        return str(low) if low == high else f"{low} to {high}"
-
-    shown = [
-        {
-            "part of the images": f"{fraction:g} %",
-            "training": spread(part["training"]),
-            "validation": spread(part["validation"]),
-            "test": spread(part["test"]),
-            "folds": len(part),
-        }
-        for fraction, part in sorted(parts(rows, "fraction"), key=lambda item: -float(item[0]))
-    ]
-    return pd.DataFrame(shown, columns=["part of the images", "training", "validation", "test", "folds"])

@@ -48,7 +48,7 @@ def _unfinished(plan: pd.DataFrame, attempts: pd.DataFrame) -> list[str]:
     if crashed.any():
         why = _last_line(last.loc[crashed, "error"].iloc[0])
         some = "All" if crashed.all() else f"{crashed.sum()} of {len(last)}"
-        found.append(f"**{some} trials crashed**{why}. Tracebacks stand at the end of this page; {AGAIN} to try again.")
+        found.append(f"**{some} trials crashed**{why}. Tracebacks stand at the end of *Results*; {AGAIN} to try again.")
     if missing and closed.any():
         found.append(f"**{missing} of {len(last)} trials have no result**: {AGAIN}, and only these are trained.")
     if closed.any() and not missing and last.loc[closed, "state"].eq("not_converged").all():

@@ -1,5 +1,6 @@
 """Table III: Dice and minutes of the whole network and of two shallow parts of it, each machine against itself."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,60 +19,108 @@ NOTE = (
     "Wall time of a training on the machine named; trainings that run side by side slow each other, so minutes of two "
     "machines are compared as parts of the whole network's. Lines: one standard deviation over trainings, no interval."
 )
-NAN = float("nan")
 ROW, HEADER, TOP, FOOT = 26, 34, 26, 50
 """Pixels of a row, of the name above rows, of the columns' titles, and of the axis."""
-COLUMNS = "source dataset machine fraction strategy mean dice_sd folds images low high interval minutes sd trainings"
-COLUMNS += " relative relative_sd"
+COLUMNS = "source dataset machine fraction strategy mean dice_sd folds images low high interval minutes median sd"
+COLUMNS += " epochs trainings"
+
+
+def machine_name(facts: Mapping[str, Any], hosts: Sequence[str] = ()) -> str:
+    """The machine that a study's last run had: its GPU where that trained, else its processor and cores.
+
+    `hosts` are the machines that trained by their own names; further ones are told as such.
+    """
+    machine, device = facts.get("machine") or {}, (facts.get("settings") or {}).get("device")
+    gpu = None if device == "cpu" else machine.get("gpu")
+    name = gpu or ", ".join(
+        [*([str(machine["processor"])] if machine.get("processor") else []),
+         *([f"{machine['cores']} cores"] if machine.get("cores") else [])]
+    )  # fmt: skip
+    further = len(set(hosts) - {machine.get("host")})
+    return f"{name} and {further} other machine{'s' * (further > 1)}" if name and further else str(name)
 
 
 def minutes_table(
     ours: pd.DataFrame, trials: pd.DataFrame, times: pd.DataFrame, *, machine: str = "", published: str | None = None
 ) -> pd.DataFrame:
-    """A row per data set and strategy of Table III: Dice with its interval, minutes of a training (mean, sd over them).
+    """A row per data set and strategy of Table III: Dice with its interval, minutes of a training (mean, median, sd).
 
     `ours` are cells of which complete ones count, `trials` their trainings with `seconds`; `times` is the published
-    Table III, of all data sets or of `published`. At 80 % or our largest fraction. `relative` is in percent of the
-    whole network's minutes on the same data and machine, which is what machines have in common.
+    Table III, of all data sets or of `published`. At 80 % or our largest fraction. `epochs` is the median that were
+    run. `relative` is in percent of the whole network's minutes on the same data and machine, which is what machines
+    have in common.
     """
-    found = []
-    done = means_table(ours, *(name for name in ("start", "network") if name in ours))
-    done = done[done["strategy"].isin(STRATEGIES)]
-    if len(done):
-        fraction = FRACTION if FRACTION in set(done["fraction"]) else float(done["fraction"].max())
-        for cell in rows(done[done["fraction"] == fraction]):
-            same = trials[(trials["fraction"] == fraction) & (trials["strategy"] == cell.strategy)]
-            for name in ("start", "network"):
-                if name in same and name in done and getattr(cell, name):
-                    same = same[same[name] == getattr(cell, name)]
-            took = same.loc[same["closed"].astype(bool), "seconds"].astype(float) / 60
-            found.append(
-                {
-                    "source": "ours", "dataset": cell.dataset, "machine": machine, "fraction": fraction,
-                    "strategy": cell.strategy, "mean": cell.mean, "dice_sd": cell.sd, "folds": cell.value_folds,
-                    "images": cell.images, "low": cell.low, "high": cell.high, "interval": cell.interval,
-                    "minutes": took.mean(), "sd": took.std(ddof=1), "trainings": len(took),
-                }
-            )  # fmt: skip
-    found += [
-        {
-            "source": "published", "dataset": f"{row.dataset}, Amiri et al. 2020", "machine": PUBLISHED_ON,
-            "fraction": FRACTION, "strategy": row.strategy, "mean": row.dice_mean, "dice_sd": NAN,
-            "images": NAN, "low": NAN, "high": NAN, "interval": "", "folds": 5,
-            "minutes": row.minutes_mean, "sd": row.minutes_std, "trainings": 5,
-        }
-        for row in rows(times)
-        if published in (None, row.dataset)
-    ]  # fmt: skip
-    table = pd.DataFrame(found, columns=COLUMNS.split())
+    own = every_minutes_table(ours[ours["strategy"].isin(STRATEGIES)], trials, machine=machine)
+    own = own[own["fraction"] == (FRACTION if FRACTION in set(own["fraction"]) else own["fraction"].max())]
+    theirs = pd.DataFrame(
+        [
+            {
+                "source": "published", "dataset": f"{row.dataset}, Amiri et al. 2020", "machine": PUBLISHED_ON,
+                "fraction": FRACTION, "strategy": row.strategy, "mean": row.dice_mean, "folds": 5, "interval": "",
+                "minutes": row.minutes_mean, "sd": row.minutes_std, "trainings": 5,
+            }
+            for row in rows(times)
+            if published in (None, row.dataset)
+        ],
+        columns=COLUMNS.split(),
+    )  # fmt: skip
+    filled = [part for part in (own, _with_relative(theirs)) if len(part)]
+    table = pd.concat(filled, ignore_index=True) if filled else own
     order = {name: place for place, name in enumerate(STRATEGIES)}
     names = {name: place for place, name in enumerate(dict.fromkeys(table["dataset"]))}
-    key = [table["dataset"].map(names), table["strategy"].map(order)]
-    table = table.assign(_set=key[0], _place=key[1]).sort_values(["_set", "_place"], kind="stable")
-    whole = table[table["strategy"] == STRATEGIES[0]].set_index("dataset")["minutes"].astype(float)
-    per = 100 / table["dataset"].map(whole).astype(float)
-    table = table.assign(relative=table["minutes"] * per, relative_sd=table["sd"] * per)
-    return table.drop(columns=["_set", "_place"]).reset_index(drop=True)
+    table = table.assign(_set=table["dataset"].map(names), _place=table["strategy"].map(order))
+    return table.sort_values(["_set", "_place"], kind="stable").drop(columns=["_set", "_place"]).reset_index(drop=True)
+
+
+def every_minutes_table(ours: pd.DataFrame, trials: pd.DataFrame, *, machine: str = "") -> pd.DataFrame:
+    """A row per complete cell of a study, in the order of the cells; columns as those of `minutes_table`."""
+    found = []
+    known = [name for name in ("start", "network") if name in ours]
+    for cell in rows(means_table(ours, *known)):
+        same = trials[(trials["fraction"] == cell.fraction) & (trials["strategy"] == cell.strategy)]
+        for name in known:
+            if name in same and getattr(cell, name):
+                same = same[same[name].isin(["", getattr(cell, name)])]
+        same = same[same["closed"].astype(bool)]
+        took = same["seconds"].astype(float) / 60
+        epochs = same["epochs_run"].astype(float).median() if "epochs_run" in same else float("nan")
+        found.append(
+            {
+                "source": "ours", "dataset": cell.dataset, "machine": machine, "fraction": cell.fraction,
+                "strategy": cell.strategy, "mean": cell.mean, "dice_sd": cell.sd, "folds": cell.value_folds,
+                "images": cell.images, "low": cell.low, "high": cell.high, "interval": cell.interval,
+                "minutes": took.mean(), "median": took.median(), "sd": took.std(ddof=1), "epochs": epochs,
+                "trainings": len(took),
+            }
+        )  # fmt: skip
+    return _with_relative(pd.DataFrame(found, columns=COLUMNS.split()))
+
+
+def _with_relative(table: pd.DataFrame) -> pd.DataFrame:
+    numbers = ("fraction", "mean", "dice_sd", "images", "low", "high", "minutes", "median", "sd", "epochs")
+    table = table.astype(dict.fromkeys(numbers, float))
+    places = pd.MultiIndex.from_frame(table[["dataset", "fraction"]])
+    whole = table.loc[table["strategy"] == STRATEGIES[0], ["dataset", "fraction", "minutes"]]
+    per = 100 / whole.set_index(["dataset", "fraction"])["minutes"].reindex(places).to_numpy(dtype=float)
+    return table.assign(relative=table["minutes"] * per, relative_sd=table["sd"] * per)
+
+
+def table3_table(table: pd.DataFrame, measure: str = "Dice") -> pd.DataFrame:
+    """Table III as it is read, of rows of `minutes_table`: numbers, NaN where nobody says them."""
+    read = {
+        "images of": table["dataset"],
+        "part": table["fraction"].map("{:g} %".format),
+        "strategy": table["strategy"],
+        measure: table["mean"],
+        f"{measure} sd": table["dice_sd"],
+        "minutes (median)": table["median"],
+        "minutes (mean)": table["minutes"],
+        "minutes sd": table["sd"],
+        "% of whole": table["relative"],
+        "epochs": table["epochs"],
+        "trainings": table["trainings"],
+    }
+    return pd.DataFrame(read)
 
 
 def minutes(table: pd.DataFrame, *, measure: str = "Dice", dark: bool = False) -> go.Figure:

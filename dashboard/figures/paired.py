@@ -11,7 +11,7 @@ from dashboard.figures.differences import p_value
 from dashboard.figures.palette import ACCENT, FAINT, GRID, INK, empty, layout
 from dashboard.figures.rows import rows
 
-ROW, TOP, FOOT = 28, 30, 64
+ROW, TOP, FOOT = 28, 44, 64
 """Pixels of a row, of the columns' titles, and of the axis."""
 
 
@@ -22,13 +22,14 @@ def paired(
 
     `table` is one row of Table II of `report.comparisons.against_reference`. Thick lines are 95 % intervals, thin ones
     hold for all strategies of the row at once; the dashed line is the margin below the reference. Beside each dot stand
-    the corrected p value and a mark where the loss is shown to be within the margin.
+    the corrected p value, a mark where the loss is shown to be within the margin, and the smallest loss that the study
+    could have seen.
     """
     if not len(table):
         return empty("Needs the reference and another strategy, all of whose folds are done.", dark=dark, height=140)
     table = table.sort_values("difference", ascending=False, kind="stable").reset_index(drop=True)
     figure = go.Figure(layout=layout(dark=dark, height=TOP + ROW * len(table) + FOOT, hovermode="closest"))
-    figure.update_layout(margin={"l": 10, "r": 150, "t": TOP, "b": FOOT})
+    figure.update_layout(margin={"l": 10, "r": 240, "t": TOP, "b": FOOT})
     figure.add_vline(x=0, line={"color": INK[dark], "width": 1.2})
     figure.add_vline(x=-margin, line={"color": FAINT[dark], "width": 1.2, "dash": "dash"})
     for low, high, width in (("simultaneous_low", "simultaneous_high", 1.0), ("low", "high", 3.0)):
@@ -43,17 +44,22 @@ def paired(
         hovertext=[_told(row, reference, measure) for row in rows(table)],
         hovertemplate="%{hovertext}<extra></extra>", name="difference",
     )  # fmt: skip
-    beside: dict[str, Any] = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 10, "showarrow": False}
+    beside: dict[str, Any] = {"xref": "paper", "x": 1, "xanchor": "left", "showarrow": False}
     for row in rows(table):
         mark = "≈ " if row.within_margin else ""
         figure.add_annotation(
-            y=row.Index, align="left", text=f"{mark}{p_value(row.p_holm)}", **beside,
+            y=row.Index, align="left", text=f"{mark}{p_value(row.p_holm)}", xshift=10, **beside,
             font={"size": 13, "color": INK[dark]},
         )  # fmt: skip
-    figure.add_annotation(
-        y=1, yref="paper", yanchor="bottom", text="≈ within margin, p (Holm)", **beside,
-        font={"size": 12, "color": FAINT[dark]},
-    )  # fmt: skip
+        figure.add_annotation(
+            y=row.Index, text=_smallest(row.smallest_difference), xshift=130, **beside,
+            font={"size": 13, "color": INK[dark]},
+        )  # fmt: skip
+    for shift, text in ((10, "≈ within margin,<br>p (Holm)"), (130, "smallest loss<br>it could see")):
+        figure.add_annotation(
+            y=1, yref="paper", yanchor="bottom", align="left", text=text, xshift=shift, **beside,
+            font={"size": 12, "color": FAINT[dark]},
+        )  # fmt: skip
     figure.update_yaxes(
         range=[len(table) - 0.5, -0.5], tickvals=list(table.index),
         ticktext=[escape(str(name)) for name in table["strategy"]], zeroline=False, showgrid=False, fixedrange=True,
@@ -66,6 +72,10 @@ def paired(
     return figure
 
 
+def _smallest(loss: float) -> str:
+    return "" if np.isnan(loss) else "none" if loss >= 1 else f"{loss:.3f}"
+
+
 def _told(row: Any, reference: str, measure: str) -> str:
     lines = [f"<b>{escape(str(row.strategy))}</b> minus {escape(reference)}", f"{measure} {row.difference:+.3f}"]
     if not np.isnan(row.low):
@@ -73,5 +83,8 @@ def _told(row: Any, reference: str, measure: str) -> str:
         lines.append(f"all at once {row.simultaneous_low:+.3f} to {row.simultaneous_high:+.3f}")
     if not np.isnan(row.bound):
         lines.append(f"loss at most {row.bound:.3f} (one-sided 95 % bound, corrected)")
+    if not np.isnan(row.smallest_difference):
+        could = "no loss at all" if row.smallest_difference >= 1 else f"a loss of {row.smallest_difference:.3f}"
+        lines.append(f"could have seen {could} (80 % power)")
     lines.append(f"{row.images:,} test images, {row.folds} folds")
     return "<br>".join([*lines, *([f"p = {row.p_holm:.3g} (corrected t, Holm)"] * (not np.isnan(row.p_holm)))])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 
-from dashboard.figures import accuracy, confusion, differences, kept_accuracy, training_size
+from dashboard.figures import accuracy, confusion, differences, kept_task, training_size
 from dashboard.figures.cells import in_table
 from dashboard.figures.depth import depth, depth_table
 from dashboard.figures.layers import layers, layers_table
@@ -59,17 +59,12 @@ def _accuracy(readers: Readers) -> Made:
     if sizes.loc[sizes["training_images"] > 0, "fraction"].nunique() > 1:
         caption = "Part of all test images that is right, with 95 % intervals. Dotted: start weights as they are."
         yield "Accuracy against training-set size", caption, sizes, _of(training_size.training_size, sizes)
-    left = kept_accuracy.kept_accuracy_table(readers.measures)
+    left = kept_task.kept_of_readers(readers.measures)
+    start = kept_task.start_named(readers.findings.plan["start"])
     if len(left):
-        starts = [start for start in readers.findings.facts.get("start_weights") or [] if start.get("name")]
-        named = str(starts[0]["name"]) if len(starts) == 1 else "the start weights' own images"
-        caption = f"Accuracy on held-out images of {named} after fine-tuning, mean over folds; hollow: as they are."
-        yield (
-            "What adapting leaves of the old task",
-            caption,
-            left,
-            lambda dark: kept_accuracy.kept_accuracy(left, start=named, dark=dark),
-        )
+        caption = kept_task.kept_note("accuracy", start)
+        draw = _of(kept_task.kept_task, left, measure="accuracy", start=start)
+        yield "What adapting leaves of the old task", caption, left, draw
 
 
 def _confusion(readers: Readers) -> Made:

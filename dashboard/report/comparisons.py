@@ -13,7 +13,7 @@ from engine.significance import claim_table, compare_all, corrected_family, spli
 
 PLACE = ["dataset", "fraction"]
 AGAINST = [*PLACE, "strategy", "difference", "low", "high", "simultaneous_low", "simultaneous_high"]
-AGAINST += ["loss", "bound", "within_margin", "p_holm", "folds", "images", "note"]
+AGAINST += ["loss", "bound", "within_margin", "smallest_difference", "p_holm", "folds", "images", "note"]
 SHALLOW = [
     *PLACE,
     "pair",
@@ -34,7 +34,8 @@ def against_reference(findings: Findings) -> pd.DataFrame:
     """A row per strategy and row of Table II: mean paired `difference` to the reference, with what may be said.
 
     `low` and `high` are its 95 % interval, `simultaneous_low` and `_high` hold for all strategies of the row at once,
-    `bound` is the one-sided 95 % bound of the loss that recommendations rest on, `p_holm` the corrected resampled t
+    `bound` is the one-sided 95 % bound of the loss that recommendations rest on, `smallest_difference` the true loss
+    that the study would have found with 80 % power at the level of that bound, `p_holm` the corrected resampled t
     test with Holm over all strategies and rows. NaN where there is none; `note` says why.
     """
     found = []
@@ -43,7 +44,7 @@ def against_reference(findings: Findings) -> pd.DataFrame:
         if row.recommendation is None or findings.reference not in _tested(row) or not names:
             continue
         table = compare_all(row.images, [(name, findings.reference) for name in names])
-        bounds = row.recommendation.candidates[["strategy", "loss", "bound", "non_inferior"]]
+        bounds = row.recommendation.candidates[["strategy", "loss", "bound", "non_inferior", "smallest_difference"]]
         table = table.rename(columns={"first": "strategy", "mean_difference": "difference"})
         table = table.merge(bounds.rename(columns={"non_inferior": "within_margin"}), on="strategy", how="left")
         found.append(table.assign(dataset=row.dataset, fraction=row.fraction))

@@ -11,6 +11,7 @@ from dashboard.figures.cells import in_table
 from dashboard.figures.comparison import published_cells
 from dashboard.figures.depth import depth, depth_table
 from dashboard.figures.gain import gain, gain_table
+from dashboard.figures.kept_task import kept_note, kept_of_cells, kept_task, start_named
 from dashboard.figures.layers import NOTE as LAYERS
 from dashboard.figures.layers import layers, layers_table
 from dashboard.figures.learning_rates import NOTE, has_several, learning_rates, learning_rates_table
@@ -21,6 +22,7 @@ from dashboard.figures.scratch import repeats_note, scratch, scratch_table
 from dashboard.figures.shared_folds import OWN, has_shared_folds
 from dashboard.report.findings import Findings
 from engine import published as paper
+from engine.trial import AS_PRETRAINED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +124,18 @@ def _costs(findings: Findings) -> Made:
         if len(table) > 1:
             note = pareto_note(table, findings.margin)
             yield f"Dice and trained parameters, {row.label}", note, table, _cost(table, findings.margin)
+        left, start = kept_of_cells(own, findings.pretrained), start_named(own["start"])
+        if (left["strategy"] != AS_PRETRAINED).any():
+            title = f"What adapting leaves of the old task, {row.label}"
+            yield title, kept_note(start=start), left, _kept(left, start)
 
 
 def _cost(table: pd.DataFrame, margin: float) -> Draw:
     return lambda dark: pareto(table, margin=margin, dark=dark)
+
+
+def _kept(table: pd.DataFrame, start: str) -> Draw:
+    return lambda dark: kept_task(table, start=start, dark=dark)
 
 
 def _drawn(draw: Callable[..., go.Figure], table: pd.DataFrame) -> Draw:

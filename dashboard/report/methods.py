@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dashboard.figures.cells import in_table
-from dashboard.figures.frames import table1_table
 from dashboard.figures.rows import rows
 from dashboard.figures.shared_folds import has_shared_folds
+from dashboard.figures.table1 import of_study
 from dashboard.report import class_methods
 from dashboard.report.findings import Findings
 from dashboard.report.settings_words import augmentation, failures, only, rates
@@ -97,7 +97,7 @@ def _splits(findings: Findings) -> list[str]:
 def _sizes(findings: Findings) -> list[str]:
     sizes = [
         f"{row.training} for training, {row.validation} for validation and {row.test} for testing ({row.part})"
-        for row in rows(table1_table(findings.facts).rename(columns={"part of the images": "part"}))
+        for row in rows(of_study(findings.facts).rename(columns={"part of the images": "part"}))
     ]
     said = [f"The numbers of images were {'; '.join(sizes)}."] if sizes else []
     note = findings.facts["data"].get("split_note")

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.figures.frames import table1_table
 from dashboard.figures.measures import MEASURES, measures_of
 from dashboard.figures.rows import parts, rows
 from dashboard.figures.shared_folds import OWN
+from dashboard.figures.table1 import of_study
 from dashboard.report.comparisons import against_reference, family, new_folds, shallow_and_deep
 from dashboard.report.findings import Findings
-from dashboard.report.words import interval, power, probability, short, value
+from dashboard.report.words import interval, power, probability, short, smallest, value
 from engine.significance import FEWEST_FOLDS
 
 NO_TEST = f"p (Holm): {OWN}, so folds cannot be paired: no test."
@@ -31,7 +31,7 @@ class Sheet:
 
 def table1(findings: Findings) -> Sheet:
     """Images in training, validation and test sets."""
-    table = table1_table(findings.facts)
+    table = of_study(findings.facts)
     note = str(findings.facts["data"].get("split_note") or "")
     lines = tuple(tuple(str(entry) for entry in row) for row in table.itertuples(index=False))
     return Sheet(
@@ -110,8 +110,8 @@ def reference_sheet(findings: Findings) -> Sheet:
         bound = value(row.bound) + (" ✓" if row.within_margin is True else "")
         return (
             str(row.strategy), value(row.difference, sign=True), interval(row.low, row.high),
-            interval(row.simultaneous_low, row.simultaneous_high), bound, probability(row.p_holm), f"{row.images:,}",
-            str(row.folds),
+            interval(row.simultaneous_low, row.simultaneous_high), bound, smallest(row.smallest_difference),
+            probability(row.p_holm), f"{row.images:,}", str(row.folds),
         )  # fmt: skip
 
     columns = (
@@ -120,6 +120,7 @@ def reference_sheet(findings: Findings) -> Sheet:
         "95 % interval",
         "95 % interval, all at once",
         f"loss at most (✓: within {findings.margin:g})",
+        "smallest loss it could see",
         "p (Holm)",
         "images",
         "folds",
@@ -127,7 +128,8 @@ def reference_sheet(findings: Findings) -> Sheet:
     said = NO_TEST if new_folds(findings) else f"p: {family(findings)}."
     notes = [
         "Loss at most: one-sided 95 % bound of the loss against the reference, corrected for the number of cheaper "
-        "strategies. A difference that is not significant is not a proof of equality.",
+        "strategies. Smallest loss: what the study would have found with 80 % power at the level of that bound. "
+        "A difference that is not significant is not a proof of equality.",
         said,
     ]
     return _sheet(table, title, columns, line, notes)

@@ -90,7 +90,8 @@ def differences(findings: Findings) -> pd.DataFrame:
     reference = reference.assign(family="reference", second=findings.reference)
     tables = [reference, shallow_and_deep(findings).assign(family="shallow and deep")]
     columns = ["family", "dataset", "fraction", "first", "second", "difference", "low", "high", "simultaneous_low"]
-    columns += ["simultaneous_high", "loss", "bound", "within_margin", "p_holm", "p_tukey", "folds", "images", "note"]
+    columns += ["simultaneous_high", "loss", "bound", "within_margin", "smallest_difference", "p_holm", "p_tukey"]
+    columns += ["folds", "images", "note"]
     filled = [table for table in tables if len(table)]
     return pd.concat(filled, ignore_index=True).reindex(columns=columns) if filled else pd.DataFrame(columns=columns)
 

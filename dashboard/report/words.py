@@ -57,6 +57,11 @@ def value(of: float | None, digits: int = 3, *, sign: bool = False) -> str:
     return f"{rounded:{'+' if sign and rounded else ''}.{digits}f}".replace("-", "−")
 
 
+def smallest(loss: float | None) -> str:
+    """The smallest loss that a study could have seen; `none` where not even the largest possible one, 1."""
+    return "none" if loss is not None and loss >= 1 else value(loss)
+
+
 def short(of: float) -> str:
     """Two digits that count: `0.0023`, `1.4`, `128`, or an en dash where there is none."""
     if pd.isna(of):

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import answers, data
-from dashboard.figures import accuracy, kept_accuracy, training_size
+from dashboard.figures import accuracy, kept_task, training_size
 from dashboard.figures.gallery import percent
 from dashboard.figures.published_classes import CHENG, PASDELOUP, published_measures, published_rows
 from dashboard.figures.readers import PERSON
@@ -77,13 +77,11 @@ def _bars(table: pd.DataFrame) -> None:
 
 
 def _kept(study: str, measures: pd.DataFrame) -> None:
-    starts = [start for start in data.facts(study).get("start_weights") or [] if start.get("name")]
     st.subheader("What adapting leaves of the old task", anchor=False, divider="gray")
-    table = kept_accuracy.kept_accuracy_table(measures)
-    named = starts[0]["name"] if len(starts) == 1 else "the start weights' own images"
+    table, start = kept_task.kept_of_readers(measures), kept_task.start_named(data.plan(study)["start"])
     if not len(table):
         st.info("Not measured: the start weights have no held-out images of the same classes.")
         return
-    figure = kept_accuracy.kept_accuracy(table, start=named, dark=is_dark())
-    note = f"Accuracy on held-out images of {named} after fine-tuning, mean over folds; hollow: as they are."
+    figure = kept_task.kept_task(table, measure="accuracy", start=start, dark=is_dark())
+    note = kept_task.kept_note("accuracy", start)
     drawn.draw(figure, table, "kept-accuracy", alt="Accuracy left on the start weights' images", note=note)

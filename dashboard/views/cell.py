@@ -1,12 +1,13 @@
 """One cell of the table: its folds, learning curves, and best and worst test images."""
 
+import re
 from collections.abc import Mapping
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import data
-from dashboard.figures.curves import curves
+from dashboard.figures.curves import curves, tidy_curves
 from dashboard.figures.folds import folds, with_means
 from dashboard.figures.measures import measure_of
 from dashboard.figures.mistakes import said_table
@@ -14,7 +15,7 @@ from dashboard.figures.shared_folds import has_shared_folds
 from dashboard.figures.structures import key
 from dashboard.one_cell import SHOWN, OneCell, one_cell, tiles
 from dashboard.views import said
-from dashboard.views.chart import config, is_dark, once
+from dashboard.views.chart import as_csv, config, is_dark, once
 from dashboard.views.choice import select
 from dashboard.views.table import Shown
 from engine.errors import DataError
@@ -66,6 +67,9 @@ def draw(study: str, chosen: Mapping[str, str], shown: Shown) -> None:
         figure = once(curves, cell.curves, measure=measure.main, loss=data.loss_name(study), dark=is_dark())
         settings = config("curves", shown.picture)
         st.plotly_chart(figure, theme=None, config=settings, key="curves", alt="Loss by epoch, a colour per fold")
+        if len(cell.curves):
+            name = "-".join([study, "curves", strategy, percent.removesuffix(" %")])
+            as_csv("Curves", tidy_curves(cell.curves, cell.trials), re.sub(r"[^\w.+-]+", "_", name))
     if not cell.is_done:
         done = f"{cell.trials['closed'].sum()} of {len(cell.trials)}"
         st.caption(f"{done} trials done. Test images come with the last one.")

@@ -1,10 +1,13 @@
-"""Cost: the mean against what learns, minutes or megabytes; what the rest adds to four blocks (Fig. 6); Table III."""
+"""Cost: the mean against what learns, minutes or megabytes; what is left of the old task; what the rest adds to four
+blocks (Fig. 6); Table III.
+"""
 
 import streamlit as st
 
 from dashboard import data
 from dashboard.figures.cells import Rate
 from dashboard.figures.gain import gain, gain_table
+from dashboard.figures.kept_task import kept_note, kept_of_cells, kept_task, start_named
 from dashboard.figures.minutes import NOTE, PUBLISHED_ON, minutes, minutes_table
 from dashboard.figures.palette import Colours
 from dashboard.figures.pareto import COSTS, MARGIN, REFERENCE, pareto, pareto_note, pareto_table, with_published_minutes
@@ -16,7 +19,7 @@ from engine import published as paper
 
 
 def page() -> None:
-    """Three blocks; the figures renew themselves while the study runs."""
+    """Four blocks; the figures renew themselves while the study runs."""
     study = drawn.begin("Cost")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         rate = drawn.rate(study)
@@ -31,6 +34,9 @@ def page() -> None:
     drawn.renewed(study, _pareto, rate, cost, cells["dataset"].iloc[0], float(percent.removesuffix(" %")))
     if not masks:
         return
+    if study:
+        st.subheader("What adapting leaves of the old task", anchor=False, divider="gray")
+        drawn.renewed(study, _kept, rate, cells["dataset"].iloc[0], float(percent.removesuffix(" %")))
     st.subheader("What blocks 1, 2, 8 and 9 reach, and what the rest adds", anchor=False, divider="gray")
     drawn.renewed(study, _gain, rate, colours)
     st.subheader("Minutes", anchor=False, divider="gray")
@@ -47,6 +53,15 @@ def _pareto(study: str | None, rate: Rate, cost: str, dataset: str, fraction: fl
     drawn.draw(figure, table, "pareto", alt=f"Mean {measure} by {cost}", note=pareto_note(table, margin), narrowest=600)
 
 
+def _kept(study: str, rate: Rate, dataset: str, fraction: float) -> None:
+    cells = drawn.cells(study, rate)
+    own = cells[(cells["dataset"] == dataset) & (cells["fraction"] == fraction)]
+    table, start = kept_of_cells(own, data.pretrained(study)), start_named(own["start"])
+    figure = kept_task(table, start=start, dark=is_dark())
+    alt = "Dice on the test images against Dice left on the start weights' own images"
+    drawn.draw(figure, table, "kept-task", alt=alt, note=kept_note(start=start), narrowest=560)
+
+
 def _gain(study: str | None, rate: Rate, colours: Colours) -> None:
     table = gain_table(drawn.cells(study, rate))
     alt = "Dice of blocks 1,2,8,9 and what the whole network adds"
@@ -55,14 +70,7 @@ def _gain(study: str | None, rate: Rate, colours: Colours) -> None:
 
 
 def _minutes(study: str | None, rate: Rate) -> None:
-    compared = machine = None
-    if study:
-        facts = data.facts(study)
-        compared, found = facts["data"].get("compare_with"), facts["machine"]
-        machine = found.get("gpu") or f"{found['processor']}, {found['cores']} cores"
-        ours, trials = data.marked_cells(study, rate, "dice"), data.trials(study, rate)
-    else:
-        ours = trials = data.published_table().iloc[:0]
-    table = minutes_table(ours, trials, paper.table3(), machine=str(machine or ""), published=compared)
+    nothing = data.published_table().iloc[:0]
+    table = data.minutes(study, rate)[0] if study else minutes_table(nothing, nothing, paper.table3())
     note = f"As Table III. {NOTE} Published: {drawn.SOURCE}, on a {PUBLISHED_ON}."
     drawn.draw(minutes(table, dark=is_dark()), table, "minutes", alt="Minutes of a training", note=note, narrowest=620)

@@ -17,6 +17,7 @@ from dashboard.figures.curve_sheet import (
     scored,
     shows,
 )
+from dashboard.figures.curves import tidy_curves
 from dashboard.figures.gallery import named, percent
 from dashboard.views import drawn, finished
 from dashboard.views.chart import is_dark, once
@@ -73,4 +74,4 @@ def _draw(study: str, rate: Rate, wanted: dict[str, list[Any]], show: str) -> No
     width = 70 + PANEL_WIDTH * table["strategy"].nunique()
     alt = f"Loss and {score} {measure} by epoch, a panel per strategy and part of the images"
     note = " ".join(words)
-    drawn.draw(figure, table, "curve-sheet", alt=alt, note=note, narrowest=width)
+    drawn.draw(figure, tidy_curves(table, trials), "curve-sheet", alt=alt, note=note, narrowest=width)

@@ -9,7 +9,7 @@ from dashboard.differences import differences, tukey
 from dashboard.figures.cells import Rate, for_file
 from dashboard.figures.paired import paired
 from dashboard.figures.rows import rows
-from dashboard.views import drawn
+from dashboard.views import drawn, headline
 from dashboard.views.chart import is_dark, once
 from dashboard.views.choice import select
 from engine.significance import as_published
@@ -17,7 +17,8 @@ from engine.significance import as_published
 NOTE = (
     "Thick lines: 95 % intervals by bootstrap over groups of test images, folds pooled; thin: for all strategies of "
     "the row at once; dashed: the margin. ≈: shown to lose no more than the margin (one-sided bound, corrected for the "
-    "number of cheaper strategies). A difference that is not significant is not a proof of equality."
+    "number of cheaper strategies). Smallest loss: what the study would have found with 80 % power at that bound's "
+    "level. A difference that is not significant is not a proof of equality."
 )
 WRITTEN = ("difference", "low", "high", "p")
 
@@ -38,8 +39,8 @@ def draw(study: str, rate: Rate) -> None:
     own = found.against[(found.against["dataset"] == shown.dataset) & (found.against["fraction"] == shown.fraction)]
     figure = once(paired, own, reference=found.reference, margin=found.margin, dark=is_dark())
     alt = f"Dice of each strategy minus that of {found.reference}"
-    note = f"{NOTE} p: {found.family}. Intervals: {own['note'].iloc[0]}."
-    drawn.draw(figure, found.against, "differences", alt=alt, note=note, narrowest=620)
+    note = f"{NOTE} p: {found.family}. Intervals: {own['note'].iloc[0]}. {headline.split_note(study)}".strip()
+    drawn.draw(figure, found.against, "differences", alt=alt, note=note, narrowest=700)
     _as_published(study, rate)
 
 

@@ -29,6 +29,7 @@ def begin(title: str) -> str | None:
     study: str | None = st.session_state["current"]
     st.title(title, anchor=False)
     if study and planned(study):
+        headline.matters(study)
         headline.caveat(study)
         return study
     what = "This study is being prepared" if study else "No study yet"

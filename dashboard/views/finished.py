@@ -17,6 +17,7 @@ def begin(title: str, what: str) -> str | None:
     study: str | None = st.session_state["current"]
     st.title(title, anchor=False)
     if study and data.facts(study):
+        headline.matters(study)
         headline.caveat(study)
         return study
     st.info(f"{what} appear here when a study has trained." if study else f"No study yet, so no {what.lower()}.")

@@ -26,8 +26,7 @@ def before(study: str | None) -> None:
 
 def draw(study: str, shown: Shown) -> None:
     """What is the matter, the answer and the recommendation, the provenance and the progress."""
-    for line in data.notes(study):
-        st.warning(line)
+    matters(study)
     running = data.is_busy(study)
     st.markdown(data.answer(study, shown.rate, shown.measure, shown.seed))
     advised = shown.measure in MAIN and not running
@@ -41,6 +40,12 @@ def draw(study: str, shown: Shown) -> None:
         data.compute_statistics(study, shown.rate, shown.measure, shown.seed)
 
 
+def matters(study: str) -> None:
+    """What is the matter with the study's results: damaged files, earlier versions, crashed and missing trainings."""
+    for line in data.notes(study):
+        st.warning(line)
+
+
 def told_of(study: str) -> None:
     """What data, start weights and network the results come from."""
     st.caption(data.provenance(study))
@@ -50,6 +55,12 @@ def caveat(study: str) -> None:
     """What must be known of data and search before anything is concluded from results, where there is something."""
     if known := caveats(data.facts(study)):
         st.caption(f":material/info: {known}")
+
+
+def split_note(study: str) -> str:
+    """What must be known of how the images were split (what was united, what validates by image); "" where nothing."""
+    note = str(data.facts(study)["data"].get("split_note") or "").rstrip(".")
+    return f"{note[:1].upper()}{note[1:]}." if note else ""
 
 
 def progress(study: str) -> None:

@@ -7,8 +7,9 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.figures.answer import caveats, images_line
-from dashboard.figures.frames import caption, filtered, table1_table
+from dashboard.figures.frames import caption, filtered
 from dashboard.figures.shared_folds import OWN, has_shared_folds
+from dashboard.figures.table1 import of_study
 
 PAGE = 24
 COLUMNS = 6
@@ -39,7 +40,7 @@ def page() -> None:
     drawn = "" if has_shared_folds(facts) else f"{OWN[:1].upper()}{OWN[1:]}; these are the counts of one such draw."
     notes = ("Images in training, validation and test sets.", drawn, facts["data"].get("split_note"))
     st.caption(" ".join(note for note in notes if note))
-    st.dataframe(table1_table(facts), hide_index=True, width="content")
+    st.dataframe(of_study(facts), hide_index=True, width="content")
 
 
 def _choose(table: pd.DataFrame) -> pd.DataFrame:

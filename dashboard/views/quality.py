@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard import data, data_images
 from dashboard.figures import calibration, subgroups
-from dashboard.views import drawn, finished
+from dashboard.views import drawn, finished, headline
 from dashboard.views.chart import is_dark
 from dashboard.views.choice import select
 
@@ -23,6 +23,8 @@ def page() -> None:
         if not len(trials):
             return
         chosen = choose(trials)
+    if note := headline.split_note(study):
+        st.caption(note)
     names = list(dict.fromkeys(chosen["strategy"]))
     if len(names) > 1:
         st.html(subgroups.key(names, dark=is_dark()))

@@ -1,9 +1,9 @@
-"""Results: the answer in words, Table II filled while the study runs, and the cell that was chosen."""
+"""Results: the answer in words, Table II filled while the study runs, the cell that was chosen, Tables I and III."""
 
 import streamlit as st
 
 from dashboard import data
-from dashboard.views import cell, chart, export, headline, switches, table
+from dashboard.views import cell, chart, export, headline, paper_tables, switches, table
 
 
 def page() -> None:
@@ -39,6 +39,7 @@ def page() -> None:
         st.fragment(table.draw, run_every=every)(study, shown, chosen)
     if shown.what != "published":
         export.buttons(study, shown.rate, shown.colours)
+        st.fragment(paper_tables.draw, run_every=every and 4 * every)(study, shown.rate)
     headline.crashes(study)
     # Last, since it takes a second where images are many; what is above can be read meanwhile.
     if not every and sum(

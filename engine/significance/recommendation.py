@@ -22,7 +22,7 @@ NO_FINE_TUNING = ("from scratch", "as pre-trained")
 """Strategies that are no way of fine-tuning, and so no candidates."""
 COSTS = ("strategy", "complete", "failed", "trainable")
 COLUMNS = ["strategy", "loss", "bound", "least", "non_inferior", "trainable", "minutes", "megabytes"]
-COLUMNS += ["folds", "images", "corrected_bound", "reason"]
+COLUMNS += ["smallest_difference", "folds", "images", "corrected_bound", "reason"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,8 @@ class Recommendation:
     """Size of the trained tensors."""
     candidates: pd.DataFrame
     """A row per strategy, cheapest first: strategy, loss, bound, least (lower one-sided bound), non_inferior,
-    trainable, minutes, megabytes, folds, images, corrected_bound (upper bound by the corrected resampled t over
+    trainable, minutes, megabytes, smallest_difference (true loss that this study would have found with 80 % power, at
+    the corrected level), folds, images, corrected_bound (upper bound by the corrected resampled t over
     folds alone, as a check; it decides nothing), reason (why it is no candidate, or "")."""
     sentence: str
     note: str
@@ -170,6 +171,10 @@ def _decide(
     table["reason"] = table["reason"].where(table["reason"] != "", table.pop("why").fillna(""))
     table["non_inferior"] = table["bound"] <= margin
     found = table.dropna(subset=["bound"])
+    level = LEVEL / max(1, len(found))
+    seen = [detectable(row["standard_error"], row["degrees"], level=level, sides=1) for row in rows(found)]
+    table["smallest_difference"] = pd.Series(seen, index=found.index, dtype=float)
+    found = table.loc[found.index]
     good, cheaper = found[found["non_inferior"]], table[table["cheaper"]]
     outcome: Outcome = "cannot tell"
     closest: dict[str, Any] | None = None
@@ -182,8 +187,7 @@ def _decide(
         outcome = "reference only"
     smallest, trials = None, None
     if closest is not None:
-        level = LEVEL / len(found)
-        smallest = detectable(closest["standard_error"], float(closest["degrees"]), level=level, sides=1)
+        smallest = float(closest["smallest_difference"])
         trials = _trials(closest, margin, of, level) if outcome == "cannot tell" else None
     chosen = reference if outcome == "reference only" else closest["strategy"] if closest and len(good) else None
     cost = rows(table[table["strategy"] == chosen])[0] if chosen else {}

@@ -88,10 +88,13 @@ def table1(
     given: Sequence[str] | None = None,
     validation: float = VALIDATION,
     labels: Sequence[str] | None = None,
+    named: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """A row per fraction and fold: how many images train, validate and test (Amiri et al. 2020, Table I).
 
-    Columns: fraction, fold, training, validation, test, validation_by, note. Arguments and errors as `split_images`.
+    Columns: fraction, fold, training, validation, test, validation_by, note. `named` says which group (patient) each
+    image is of, whatever is split by: then also training_groups, validation_groups and test_groups, of how many groups
+    these images are. Other arguments and errors as `split_images`.
     """
     rows: list[dict[str, float | int | str]] = []
     for fraction in fractions:
@@ -119,7 +122,11 @@ def table1(
                     "note": split.note,
                 }
             )
+            if named is not None:
+                sets = {"training": split.training, "validation": split.validation, "test": split.test}
+                rows[-1] |= {f"{name}_groups": len({named[one] for one in places}) for name, places in sets.items()}
     columns = ["fraction", "fold", "training", "validation", "test", "validation_by", "note"]
+    columns += [f"{name}_groups" for name in ("training", "validation", "test")] if named is not None else []
     return pd.DataFrame(rows, columns=columns)
 
 

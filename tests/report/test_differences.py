@@ -22,6 +22,7 @@ def test_differences_to_the_reference_are_the_engines(read: Callable[[str], Find
     assert row["low"] > row["simultaneous_low"]
     assert row["loss"] == pytest.approx(-row["difference"])
     assert pd.isna(table.loc[(80.0, "from scratch"), "bound"])  # no fine-tuning, so no candidate
+    assert pd.isna(table.loc[(80.0, "from scratch"), "smallest_difference"])
 
 
 def test_shallow_and_deep_have_the_papers_own_test_beside_ours(read: Callable[[str], Findings]) -> None:
