@@ -85,6 +85,19 @@ def test_without_a_study_a_page_says_what_will_be_there(page: str) -> None:
     assert "No study yet" in texts(run(page, None))
 
 
+def test_results_has_tables_1_and_3_in_accuracy_without_published_ones() -> None:
+    test = run("results")
+    assert [one.value for one in test.subheader][-2:] == [
+        "Table I: images of each fold", "Table III: accuracy and minutes",
+    ]  # fmt: skip
+    first, third, every = (table.value for table in test.dataframe)
+    assert first["images of"].nunique() == 1
+    assert every["accuracy"].between(0, 1).all()
+    assert set(third["strategy"]) == {"whole network", "input layers", "output layers", "from scratch"}
+    assert set(third["part"]) == {"75 %"}
+    assert len(every) == 2 * len(third)
+
+
 def test_results_offers_the_measures_of_classes_and_recommends_by_accuracy() -> None:
     test = run("results")
     assert test.segmented_control(key="measure").options == ["Accuracy", "Top-2", "Balanced accuracy"]

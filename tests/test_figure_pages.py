@@ -40,6 +40,17 @@ def test_a_page_shows_published_figures_until_there_are_own_ones(
     assert ("the published ones are drawn" in told) == (study in (None, "prepared"))
 
 
+def test_cost_shows_what_adapting_leaves_of_the_old_task(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHICHLAYERS_STORE", str(folder / "results"))
+    monkeypatch.setenv("WHICHLAYERS_CACHE", str(folder / "cache"))
+    heading = "What adapting leaves of the old task"
+    app = opened("cost", "finished")
+    assert heading in [one.value for one in app.subheader]
+    assert "Dice on held-out images of natural-like images after" in " ".join(one.value for one in app.caption)
+    assert "file kept-task" in [button.key for button in app.get("download_button")]
+    assert heading not in [one.value for one in opened("cost", None).subheader]
+
+
 def test_the_published_page_has_all_three_tables_and_the_second_as_a_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -242,7 +242,8 @@ def test_figure_3_tells_of_them_and_keeps_its_means(both: tuple[Findings, Findin
         "Dice 0.990 over 2 folds."
     ]
     assert not scratch.repeats_note(before)
-    told = [text for trace in scratch.scratch(table).data for text in trace.hovertext or ()]
+    said = [trace.hovertext for trace in scratch.scratch(table).data]
+    told = [text for texts in said if texts is not None for text in texts]
     assert sum("2 of 3 trainings converged" in text for text in told) == 1
 
 

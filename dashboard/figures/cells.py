@@ -363,8 +363,9 @@ def _cut(found: list[list[int]]) -> str:
 
 
 def for_file(table: pd.DataFrame) -> str:
-    """The table as CSV; lists are written as `a; b`."""
+    """The table as CSV; lists are written as `a; b`, none where a row has none."""
     plain = table.copy()
     for column in plain.columns[plain.map(lambda value: isinstance(value, list)).any()]:
-        plain[column] = plain[column].map(lambda values: "; ".join(map(str, values)))
+        lists = (value if isinstance(value, list) else [] for value in plain[column])
+        plain[column] = ["; ".join(map(str, values)) for values in lists]
     return plain.to_csv(index=False)

@@ -68,10 +68,10 @@ def kept_task(table: pd.DataFrame, *, measure: str = "Dice", start: str = OWN, d
     as_they_are = table["strategy"].isin(AS_THEY_ARE)
     points = [(_part(x, across), _part(y, up)) for x, y in zip(value, kept, strict=True)]
     line, lines = {"color": FAINT[dark], "width": 1, "dash": "2px,3px"}, list[Obstacle]()
-    for place, (x, y) in enumerate(points):
-        if as_they_are.iloc[place]:
-            figure.add_vline(x=value.iloc[place], line=line)
-            figure.add_hline(y=kept.iloc[place], line=line)
+    for (x, y), at, left, is_plain in zip(points, value, kept, as_they_are, strict=True):
+        if is_plain:
+            figure.add_vline(x=at, line=line)
+            figure.add_hline(y=left, line=line)
             lines += [Obstacle(begin=(x, 0.0), end=(x, 1.0)), Obstacle(begin=(0.0, y), end=(1.0, y))]
     inks = [colours[name] for name in table["network"]]
     figure.add_scatter(
@@ -107,7 +107,7 @@ def kept_note(measure: str = "Dice", start: str = OWN) -> str:
     """What the dots are."""
     held_out = "the start weights' own held-out images" if start == OWN else f"held-out images of {start}"
     return (
-        f"{measure[:1].upper()}{measure[1:]} on {held_out} after fine-tuning, mean over folds, against the test "
+        f"{measure[:1].upper()}{measure[1:]} on {held_out} after fine-tuning, mean over folds, against that on test "
         "images; hollow: start weights as they are."
     )
 

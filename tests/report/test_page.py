@@ -65,6 +65,7 @@ def test_every_figure_comes_light_and_dark(page: str, read: Callable[[str], Find
     titles = re.findall(r"<figcaption><b>(.*?)</b>", page)
     assert titles[:3] == ["The strategies", "Order of the strategies, ours and published", "Ranks, published and ours"]
     assert {"Transfer or scratch", "Shallow or deep"} <= set(titles)
+    assert sum(title.startswith("What adapting leaves of the old task, ") for title in titles) == 2
     stored = re.findall(r"<script type=\"application/json\">(.*?)</script>", page, flags=re.S)
     assert len(stored) == len(titles) == len(drawings(read("three")))
     for text in stored:
