@@ -74,7 +74,7 @@ def repeat_cells(
 
 
 def with_repeats(cells: pd.DataFrame, repeats: pd.DataFrame) -> pd.DataFrame:
-    """The cells with those of the repeats below them."""
+    """The cells with those of the repeats below them, whose test images are not counted."""
     return pd.concat([cells, repeats], ignore_index=True) if len(repeats) else cells
 
 

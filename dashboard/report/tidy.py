@@ -32,7 +32,7 @@ def tidy_tables(findings: Findings) -> dict[str, str]:
         table = with_repeats(findings.told_cells(measure), findings.repeats_of(measure))
         if measure != findings.main and not table["mean"].notna().any():
             continue
-        cells.append(table.assign(measure=name))
+        cells.append(table.assign(measure=name).astype({"images": "Int64"} if "images" in table else {}))
         by_fold = fold_table(findings.trials, measure.column)
         by_fold = in_rows(by_fold, findings.plan, findings.facts["data"]["name"])
         folds.append(by_fold.assign(measure=name))
