@@ -93,9 +93,9 @@ def test_results_has_tables_1_and_3_in_accuracy_without_published_ones() -> None
     first, third, every = (table.value for table in test.dataframe)
     assert first["images of"].nunique() == 1
     assert every["accuracy"].between(0, 1).all()
-    assert set(third["strategy"]) == {"whole network", "input layers", "output layers", "from scratch"}
+    assert set(third["strategy"]) == {"whole network", "input layers", "output layers"}
     assert set(third["part"]) == {"75 %"}
-    assert len(every) == 2 * len(third)
+    assert set(every["part"]) > {"75 %"}
 
 
 def test_results_offers_the_measures_of_classes_and_recommends_by_accuracy() -> None:

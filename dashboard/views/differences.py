@@ -39,7 +39,9 @@ def draw(study: str, rate: Rate) -> None:
     own = found.against[(found.against["dataset"] == shown.dataset) & (found.against["fraction"] == shown.fraction)]
     figure = once(paired, own, reference=found.reference, margin=found.margin, dark=is_dark())
     alt = f"Dice of each strategy minus that of {found.reference}"
-    note = f"{NOTE} p: {found.family}. Intervals: {own['note'].iloc[0]}. {headline.split_note(study)}".strip()
+    note = (
+        f"{NOTE} p: {found.family}. Intervals: {own['note'].iloc[0]}. {headline.split_note(data.facts(study))}".strip()
+    )
     drawn.draw(figure, found.against, "differences", alt=alt, note=note, narrowest=700)
     _as_published(study, rate)
 

@@ -1,5 +1,8 @@
 """The sentences above the table: the answer, where everything comes from, what a run is doing or why it ended."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from dashboard import data
@@ -57,9 +60,9 @@ def caveat(study: str) -> None:
         st.caption(f":material/info: {known}")
 
 
-def split_note(study: str) -> str:
+def split_note(facts: Mapping[str, Any]) -> str:
     """What must be known of how the images were split (what was united, what validates by image); "" where nothing."""
-    note = str(data.facts(study)["data"].get("split_note") or "").rstrip(".")
+    note = str(facts["data"].get("split_note") or "").rstrip(".")
     return f"{note[:1].upper()}{note[1:]}." if note else ""
 
 

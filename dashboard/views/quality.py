@@ -23,7 +23,7 @@ def page() -> None:
         if not len(trials):
             return
         chosen = choose(trials)
-    if note := headline.split_note(study):
+    if note := headline.split_note(data.facts(study)):
         st.caption(note)
     names = list(dict.fromkeys(chosen["strategy"]))
     if len(names) > 1:
