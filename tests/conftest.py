@@ -58,6 +58,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are no name: gzip writes the second into them, and pytest-xdist's workers would collect different tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_runtest_setup() -> None:
     """Streamlit's AppTest leaves its script as the main module, which a process that a later test spawns would run."""
     sys.modules["__main__"] = MAIN
