@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 
-from gradio.utils import get_upload_folder
-
 MOST_BYTES = 2 * 2**30
 """Of all frames and outlines together; the oldest go first."""
 SPARED_SECONDS = 60.0
@@ -37,6 +35,8 @@ def delete_all(names: Iterable[set[str]]) -> None:
 
 def sweep_frames(most_bytes: int | None = None) -> int:
     """Sweep the folder of the Live program; gives the bytes that are left."""
+    from gradio.utils import get_upload_folder  # takes over a second to load, which no page has to wait for
+
     most = MOST_BYTES if most_bytes is None else most_bytes
     with _SWEEPING:
         return sweep(Path(get_upload_folder()), older_than_seconds=LONGEST_SECONDS, most_bytes=most)
