@@ -43,6 +43,17 @@ def test_folds_that_did_not_converge_are_left_out_counted_and_shown_beside() -> 
     assert "cut at 15 in 4 folds" in cell["hover"]
 
 
+def test_folds_that_only_say_background_are_marked_and_kept_in_the_mean() -> None:
+    trials = made_trials("d", strategies=("whole network",), fractions=(80,))
+    attempts = [
+        made_attempt(trial, dice=dice, collapsed=dice == 0.0) for trial, dice in zip(trials, (0.8, 0.0), strict=True)
+    ]
+    cell = table2.table2_table(cells_of(*attempts, trials=trials)).iloc[0]
+    assert cell["mean"] == pytest.approx(0.4)
+    assert "‡" in cell["text"]
+    assert "1 collapsed (next to nothing but background), kept in the mean" in cell["hover"]
+
+
 def test_seeds_are_averaged_within_the_fold_first() -> None:
     trials = made_trials("d", strategies=("whole network",), fractions=(80,), seeds=(0, 1, 2))
     dice = {(0, 0): 0.6, (0, 1): 0.7, (0, 2): 0.8, (1, 0): 0.9, (1, 1): 0.9, (1, 2): 0.9}

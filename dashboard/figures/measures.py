@@ -51,6 +51,11 @@ class Measure:
         """The task's first measure as sentences say it, which validation and margins are in."""
         return "Dice" if self.task == "segmentation" else "accuracy"
 
+    @property
+    def collapse(self) -> str:
+        """What a network predicts that has collapsed (`Attempt.collapsed`)."""
+        return "next to nothing but background" if self.task == "segmentation" else "one class for all images"
+
 
 DICE = Measure(name="Dice", column="dice", about="1 is a perfect mask")
 ACCURACY = Measure(

@@ -101,8 +101,9 @@ def _text(cell: dict[str, Any], measure: Measure, kind: Kind) -> str:
         return measure.write(cell["mean"], sign=True)
     number = measure.write(cell["mean"])
     number = f"<b>{number}</b>" if cell["best"] else number
-    # A mark, since a mean of fewer folds looks like any other.
+    # Marks, since a mean of fewer folds looks like any other, and so does one with folds that learned nothing.
     number += "<sup>†</sup>" if cell["failed"] else ""
+    number += "<sup>‡</sup>" if cell["collapsed"] else ""
     number += f"<sup>{NOT_INFERIOR}</sup>" if cell.get("not_inferior") is True else ""
     spread = f"({measure.write(cell['sd'])})" if not np.isnan(cell["sd"]) else "1 fold"
     return f"{number}<br><span style='font-size:11px'>{spread}</span>"
@@ -141,8 +142,7 @@ def _hover(cell: dict[str, Any], measure: Measure, kind: Kind) -> str:
     if cell["crashed"]:
         lines.append(f"{cell['crashed']:.0f} crashed")
     if cell["collapsed"]:
-        said = "only background" if measure.task == "segmentation" else "one class for all images"
-        lines.append(f"{cell['collapsed']:.0f} collapsed ({said}), kept in the mean")
+        lines.append(f"{cell['collapsed']:.0f} collapsed ({measure.collapse}), kept in the mean")
     if cell["cut"]:
         lines.append(cell["cut"])
     lines.append(f"learning rate {', '.join(f'{rate:g}' for rate in cell['rates'])}")

@@ -167,8 +167,7 @@ def _notes(findings: Findings, groups: list[Group], measure: Measure, kind: Kind
     if any(group.dataset.endswith(ROW) for group in groups):
         said.append(f"{ROW.strip(' ·').capitalize()}: {HOW}.")
     if any(cell.collapsed for cell in every):
-        nothing = "next to nothing but background" if measure.task == "segmentation" else "one class for all images"
-        said.append(f"‡: some trainings collapsed, predicting {nothing}; they are in the mean.")
+        said.append(f"‡: some trainings collapsed, predicting {measure.collapse}; they are in the mean.")
     if any(cell.not_inferior for cell in every):
         said.append(f"≈: not inferior to {findings.reference} within {findings.margin:g} {measure.main}.")
     if any(cell.recommended for cell in every):

@@ -72,11 +72,7 @@ def failures(findings: Findings) -> list[str]:
     if cut:
         said.append(f"{many['c']} had not stopped by themselves after {cap} epochs and were cut there, and are kept.")
     if collapsed:
-        masks = findings.main.task == "segmentation"
-        said.append(
-            f"{many['b']} collapsed, predicting "
-            f"{'next to nothing but background' if masks else 'one class for all images'}, and are kept."
-        )
+        said.append(f"{many['b']} collapsed, predicting {findings.main.collapse}, and are kept.")
     return said
 
 

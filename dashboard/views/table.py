@@ -95,6 +95,8 @@ def _note(ours: pd.DataFrame, theirs: pd.DataFrame | None, shown: Shown, *, colo
     words += [f"{measure.name}: {measure.about}."] if measure.lower_is_better else []
     failed = ours["failed"].sum() + (theirs["failed"].sum() if theirs is not None else 0)
     words += ["†: some trainings failed to converge and are left out, see on hover."] if failed else []
+    if ours["collapsed"].sum():
+        words.append(f"‡: some trainings collapsed, predicting {measure.collapse}; they are in the mean.")
     if "not_inferior" in ours and ours["not_inferior"].eq(True).any():
         words.append(f"{NOT_INFERIOR}: not inferior to the study's reference within its margin, see on hover.")
     words += [f"{ROW.strip(' ·').capitalize()}: {HOW}."] if ours["source"].eq(REPEATS).any() else []
