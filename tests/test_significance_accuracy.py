@@ -207,7 +207,12 @@ def test_a_network_of_two_folds_against_a_person_has_no_interval() -> None:
     one, other = paired_right()
     found = paired_accuracy(one.assign(fold=one["index"] % 2, seed=0), other)
     assert (found.folds, found.low) == (2, None)
+    assert np.isnan(found.p_mcnemar)
     assert found.note.startswith("2 folds: no test and no interval")
+    pair = {"network": one.assign(fold=one["index"] % 2, seed=0), "person": other}
+    family = accuracy_family(pair, [("network", "person")], name="both", resamples=QUICK)
+    assert family.table["p_holm"].isna().all()
+    assert "on the same frames; no test; 95%" in family.description
     assert paired_accuracy(one, one.copy()).note == "no interval: the difference is the same in every group"
 
 

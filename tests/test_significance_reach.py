@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from engine.significance import recommend
-from engine.significance.non_inferiority import paired_bound
+from engine.significance.non_inferiority import paired_bound, paired_bounds
 from engine.significance.paired import Pairs
 from engine.significance.reach import FoldSpread, ImageSpread, degrees_of, image_spread, reach, residuals
 from tests.made_results import results
@@ -58,6 +58,21 @@ def test_more_folds_than_groups_can_tell_leave_all_to_folds() -> None:
     differences = pd.DataFrame({"fold": [0, 1, 2], "index": [0, 1, 2], "difference": [0.01, 0.02, 0.06]})
     found = image_spread(residuals(differences, "index"))
     assert (found.variance, found.skewness) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_more_groups_than_folds_that_span_them_have_a_reason_and_no_bound(seed: int) -> None:
+    # five groups of eight images, split by image
+    random = np.random.default_rng(seed)
+    place = np.arange(40)
+    table = pd.DataFrame({"index": place, "fold": place % 5, "group": (place // 8).astype(str)})
+    dice = random.uniform(0.5, 0.9, 40)
+    both = [table.assign(strategy="whole network", dice=dice), table.assign(strategy="block 9", dice=dice[::-1])]
+    found = paired_bounds(pd.concat(both), "whole network", ["block 9"], ratio=0.25).iloc[0]
+    assert found["reason"] == "no bound: 5 groups in 5 folds say too little"
+    assert np.isnan(found["bound"])
+    cells = pd.DataFrame({"strategy": ["whole network", "block 9"], "complete": True, "failed": 0, "trainable": [9, 1]})
+    assert recommend(pd.concat(both), cells, of=5).sentence
 
 
 @pytest.mark.parametrize(("folds", "sd"), [(3, 0.005), (3, 0.02), (5, 0.01)])

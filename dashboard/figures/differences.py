@@ -73,7 +73,8 @@ def _told(row: Any) -> str:
     folds = "" if np.isnan(row.folds) else f", {row.folds:.0f} folds"
     lines.append(f"n = {row.images:,} frames, {row.units:,} {row.resampled}s{folds}")
     lines.append(f"both right {row.both:,}, neither {row.neither:,}")
-    lines.append(f"McNemar ({row.test}) {p_value(row.p_mcnemar)}, corrected {p_value(row.p_holm)}")
+    if not np.isnan(row.p_mcnemar):
+        lines.append(f"McNemar ({row.test}) {p_value(row.p_mcnemar)}, corrected {p_value(row.p_holm)}")
     return "<br>".join([*lines, str(row.note)])
 
 

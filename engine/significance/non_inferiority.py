@@ -14,7 +14,16 @@ import scipy  # scipy.stats loads when it is first used, not with this module
 from engine.significance.corrected_t import corrected_standard_error
 from engine.significance.measured import FEWEST_FOLDS, drawn_by
 from engine.significance.paired import Pairs, pair_all, pair_table
-from engine.significance.reach import degrees_of, fold_spread, fold_variance, image_spread, lean, reach, residuals
+from engine.significance.reach import (
+    Residuals,
+    degrees_of,
+    fold_spread,
+    fold_variance,
+    image_spread,
+    lean,
+    reach,
+    residuals,
+)
 from engine.significance.rows import rows
 
 LEVEL = 0.05
@@ -48,6 +57,8 @@ def paired_bounds(images: pd.DataFrame, reference: str, strategies: Sequence[str
             row["reason"] = f"only {row['folds']} of {most} folds"
         if not row["reason"] and float(np.ptp(pairs.table["difference"].to_numpy())) < SAME:
             row["reason"] = f"no bound: the loss is the same in every {row['resampled']}"
+        if not row["reason"] and not can_be_bounded(pairs):
+            row["reason"] = f"no bound: {row['units']} {row['resampled']}s in {row['folds']} folds say too little"
     level = LEVEL / max(1, sum(not row["reason"] for row in found))
     for row, pairs in zip(found, paired, strict=True):
         if not row["reason"]:
@@ -55,11 +66,20 @@ def paired_bounds(images: pd.DataFrame, reference: str, strategies: Sequence[str
     return _bounds(found)
 
 
+def can_be_bounded(pairs: Pairs) -> bool:
+    """Whether the variance over images is known, or is part of that between folds: a unit to a fold.
+
+    Of no more units than folds, each in several folds, neither can be told from the other.
+    """
+    sides = _sides(pairs)
+    folds = [fold_spread(side) for side in sides]
+    apart = all(side.within == 0 for side in folds) and any(side.between > 0 for side in folds)
+    return apart or image_spread(sides[0]).variance > 0
+
+
 def paired_bound(pairs: Pairs, *, ratio: float, level: float) -> dict[str, float]:
     """The numbers of `paired_bounds` that concern one pair, each bound at `level`; needs two folds and units."""
-    table = pairs.table
-    unit = "group" if drawn_by(table["group"]) == "group" else "index"
-    sides = [residuals(table, unit, fold) for fold in (["fold"] if pairs.same_folds else ["fold", "other_fold"])]
+    table, sides = pairs.table, _sides(pairs)
     folds, own = [fold_spread(side) for side in sides], image_spread(sides[0])
     loss, fold_error = float(table["difference"].mean()), sqrt(fold_variance(folds, ratio))
     error, far = sqrt(own.variance + fold_error**2), reach(own, folds, ratio=ratio, level=level)
@@ -77,6 +97,12 @@ def paired_bound(pairs: Pairs, *, ratio: float, level: float) -> dict[str, float
         wide *= float(scipy.special.stdtrit(folds[0].count - 1, 1 - level))
         found["corrected_bound"] = float(sides[0].means.mean()) + wide
     return found
+
+
+def _sides(pairs: Pairs) -> list[Residuals]:
+    """The differences by the folds that both strategies share, or by those of each."""
+    unit = "group" if drawn_by(pairs.table["group"]) == "group" else "index"
+    return [residuals(pairs.table, unit, fold) for fold in (["fold"] if pairs.same_folds else ["fold", "other_fold"])]
 
 
 def unpaired_bounds(

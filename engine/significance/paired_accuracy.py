@@ -12,7 +12,7 @@ from engine.errors import DataError
 from engine.significance.answers import folds_of, on_common_frames, one_answer_each
 from engine.significance.corrected_t import Family, holm
 from engine.significance.intervals import ends, how, spread_of, why_none, why_same
-from engine.significance.measured import Drawn, drawn_by
+from engine.significance.measured import FEWEST_FOLDS, Drawn, drawn_by
 from engine.significance.resampling import RESAMPLES, resampled_means
 
 EXACT_BELOW = 25
@@ -50,7 +50,8 @@ class PairedAccuracy:
     chi2: float | None
     """McNemar's statistic, one degree of freedom; None for the exact test."""
     p_mcnemar: float
-    """Two-sided. It takes frames as independent, which frames of one group are not; NaN without common frames."""
+    """Two-sided. It takes frames as independent, which frames of one group are not; NaN without common frames, and with
+    fewer than three folds, which no test is made of."""
     note: str
     """Why there is no interval, or how it was made; and what the counts are of."""
 
@@ -114,7 +115,7 @@ def paired_accuracy(
         neither=int((~right[0] & ~right[1]).sum()),
         test=test,
         chi2=chi2,
-        p_mcnemar=p if len(about) else float("nan"),
+        p_mcnemar=p if len(about) and (folds is None or folds >= FEWEST_FOLDS) else float("nan"),
         note=note,
     )
 
@@ -170,8 +171,9 @@ def accuracy_family(
     table.insert(columns.index("p_mcnemar") + 1, "p_holm", holm(table["p_mcnemar"].to_list()))
     count = int(table["p_mcnemar"].notna().sum())
     over, plural = "that one" if count == 1 else f"these {count}", "" if len(table) == 1 else "s"
+    tests = f"McNemar's p values, which take frames as independent, corrected by Holm over {over}"
     description = (
-        f"{name}: {len(table)} comparison{plural} on the same frames; McNemar's p values, which take frames as "
-        f"independent, corrected by Holm over {over}; {confidence:.0%} intervals of one comparison each"
+        f"{name}: {len(table)} comparison{plural} on the same frames; {tests if count else 'no test'}; "
+        f"{confidence:.0%} intervals of one comparison each"
     )
     return Family(description=description, table=table)
