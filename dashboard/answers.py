@@ -22,6 +22,8 @@ from engine.significance.accuracy import Accuracy, accuracy_interval
 from engine.significance.paired_accuracy import accuracy_family
 from engine.store import Store, latest
 
+_COMPARED = ["study", "index", "group", "scanner", "label", "predicted", "top2", "fold", "seed"]
+"""Columns of answers that the numbers kept here come from."""
 RESAMPLES = 2000
 """Resamples of an interval, which is told to a tenth of a percent; its standard error needs no more."""
 
@@ -85,7 +87,8 @@ def has_fixed_test_set(study: str) -> bool:
 
 
 def _identity(part: pd.DataFrame) -> tuple[str, int, int]:
-    said = pd.util.hash_pandas_object(part[["index", "predicted"]], index=False)
+    """What tells one reader's answers from all others': of which study and frame, by which training, what is true."""
+    said = pd.util.hash_pandas_object(part[_COMPARED], index=False)
     return str(part["reader"].iloc[0]), len(part), int(said.sum())
 
 

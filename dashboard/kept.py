@@ -187,7 +187,8 @@ def notes(root: str, study: str, version: str, damaged: tuple[tuple[str, str], .
 def row_keys(root: str, study: str, version: str, rate: Rate, measure: str, seed: int | None) -> dict[Place, str]:
     """A key for each row of Table II that has complete cells; it changes only when one of the row's results does.
 
-    So rows that are finished are not computed again while others are trained.
+    So rows that are finished are not computed again while others are trained. `closed` is part of it: a fold whose
+    chosen rate ended first is closed only when its other rates are, too.
     """
     told, done = facts(root, study, version), trials(root, study, version, rate, seed)
     settings = [root, study, rate, measure, seed, told.get("reference"), told.get("margin")]
@@ -195,7 +196,7 @@ def row_keys(root: str, study: str, version: str, rate: Rate, measure: str, seed
     for place, row in parts(table, ["start", "network", "fraction"]):
         if row["values"].map(len).any():
             own = done[(done["fraction"] == place[2]) & done["start"].isin([place[0], ""])]
-            state = [*settings, place, *zip(own["id"], own["state"], strict=True)]
+            state = [*settings, place, *zip(own["id"], own["state"], own["closed"], strict=True)]
             keys[place] = hashlib.sha256(repr(state).encode()).hexdigest()
     return keys
 

@@ -83,6 +83,19 @@ def test_studies_of_the_same_frames_can_be_put_beside_and_told_apart() -> None:
     assert "CVCNet · output layers · 75 %" in double
 
 
+def test_the_same_words_on_other_frames_are_not_kept_from_before() -> None:
+    table = answers.answers("views")
+    own = table[table["reader"] == "CVCNet · whole network · 75 %"].assign(predicted=CLASSES[0])
+    frames = own.assign(accuracy=(own["label"] == CLASSES[0]).astype(float))
+    turned = own.assign(label=np.where(own["label"] == CLASSES[0], CLASSES[1], CLASSES[0]))
+    turned = turned.assign(accuracy=(turned["label"] == CLASSES[0]).astype(float))
+    first, second = (answers.accuracies("views", part) for part in (frames, turned))
+    (one,), (other,) = first.values(), second.values()
+    assert one.accuracy.value == pytest.approx(frames["accuracy"].mean())
+    assert other.accuracy.value == pytest.approx(turned["accuracy"].mean())
+    assert one.accuracy.value != other.accuracy.value
+
+
 def test_of_a_reader_every_frame_is_there_once() -> None:
     table = answers.answers("views")
     doubled = pd.concat([table.assign(seed=1, predicted="changed"), table], ignore_index=True)
