@@ -264,6 +264,22 @@ def test_minutes_of_every_cell_have_their_median_and_epochs_in_each_fraction() -
     assert read["accuracy"].tolist() == pytest.approx([0.85] * 4)
 
 
+def test_table_3_tells_what_failed_beside_a_mean_without_it() -> None:
+    ours = made_cells({("whole network", 80): (0.8, 0.9, 0.7), ("contracting", 80): (NAN, NAN, 0.8)})
+    ours = ours.assign(mean_all=[0.8, 0.3], collapsed=[0, 2])
+    took = trainings({"whole network": (60.0, 60.0, 60.0), "contracting": (600.0, 600.0, 60.0)})
+    table = minutes.minutes_table(ours, took, published.table3(), published="BUS")
+    read = minutes.table3_table(table).set_index(["images of", "strategy"]).loc["made images"]
+    assert read.loc["contracting", ["failed", "folds of Dice", "collapsed", "trainings"]].tolist() == [2, 1, 2, 3]
+    assert read.loc["contracting", ["Dice", "Dice, all folds"]].tolist() == pytest.approx([0.8, 0.3])
+    assert read.loc["whole network", "failed"] == 0
+    assert "2 of them failed to converge" in "".join(
+        text for trace in minutes.minutes(table).data for text in trace.hovertext or ()
+    )
+    without = minutes.minutes_table(made_cells({("whole network", 80): (0.8, 0.9)}), took, published.table3())
+    assert "failed" not in minutes.table3_table(without)
+
+
 def test_what_begins_from_random_weights_has_its_minutes_in_the_rows_of_every_start() -> None:
     ours = made_cells({("from scratch", 80): (0.8, 0.9)}, start="a")
     table = minutes.every_minutes_table(ours, trainings({"from scratch": (60.0, 180.0)}))

@@ -19,10 +19,12 @@ NOTE = (
     "Wall time of a training on the machine named; trainings that run side by side slow each other, so minutes of two "
     "machines are compared as parts of the whole network's. Lines: one standard deviation over trainings, no interval."
 )
+COUNTED = ("collapsed", "mean_all")
+"""Of trainings that failed, what is told beside their number."""
 ROW, HEADER, TOP, FOOT = 26, 34, 26, 50
 """Pixels of a row, of the name above rows, of the columns' titles, and of the axis."""
 COLUMNS = "source dataset machine fraction strategy mean dice_sd folds images low high interval minutes median sd"
-COLUMNS += " epochs trainings"
+COLUMNS += " epochs trainings failed collapsed mean_all"
 
 
 def machine_name(facts: Mapping[str, Any], hosts: Sequence[str] = ()) -> str:
@@ -48,7 +50,8 @@ def minutes_table(
     `ours` are cells of which complete ones count, `trials` their trainings with `seconds`; `times` is the published
     Table III, of all data sets or of `published`. At 80 % or our largest fraction. `epochs` is the median that were
     run. `relative` is in percent of the whole network's minutes on the same data and machine, which is what machines
-    have in common.
+    have in common. `failed` trainings did not converge: `mean` is over the other `folds`, `mean_all` over all of them,
+    and minutes and epochs count what they took.
     """
     own = every_minutes_table(ours[ours["strategy"].isin(STRATEGIES)], trials, machine=machine)
     own = own[own["fraction"] == (FRACTION if FRACTION in set(own["fraction"]) else own["fraction"].max())]
@@ -76,7 +79,8 @@ def every_minutes_table(ours: pd.DataFrame, trials: pd.DataFrame, *, machine: st
     """A row per complete cell of a study, in the order of the cells; columns as those of `minutes_table`."""
     found = []
     known = [name for name in ("start", "network") if name in ours]
-    for cell in rows(means_table(ours, *known)):
+    counted = [name for name in COUNTED if name in ours]
+    for cell in rows(means_table(ours, *known, *counted)):
         same = trials[(trials["fraction"] == cell.fraction) & (trials["strategy"] == cell.strategy)]
         for name in known:
             if name in same and getattr(cell, name):
@@ -90,14 +94,15 @@ def every_minutes_table(ours: pd.DataFrame, trials: pd.DataFrame, *, machine: st
                 "strategy": cell.strategy, "mean": cell.mean, "dice_sd": cell.sd, "folds": cell.value_folds,
                 "images": cell.images, "low": cell.low, "high": cell.high, "interval": cell.interval,
                 "minutes": took.mean(), "median": took.median(), "sd": took.std(ddof=1), "epochs": epochs,
-                "trainings": len(took),
+                "trainings": len(took), "failed": cell.failed,
+                **{name: getattr(cell, name) for name in counted},
             }
         )  # fmt: skip
     return _with_relative(pd.DataFrame(found, columns=COLUMNS.split()))
 
 
 def _with_relative(table: pd.DataFrame) -> pd.DataFrame:
-    numbers = ("fraction", "mean", "dice_sd", "images", "low", "high", "minutes", "median", "sd", "epochs")
+    numbers = ("fraction", "mean", "dice_sd", "images", "low", "high", "minutes", "median", "sd", "epochs", "mean_all")
     table = table.astype(dict.fromkeys(numbers, float))
     places = pd.MultiIndex.from_frame(table[["dataset", "fraction"]])
     whole = table.loc[table["strategy"] == STRATEGIES[0], ["dataset", "fraction", "minutes"]]
@@ -106,7 +111,11 @@ def _with_relative(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def table3_table(table: pd.DataFrame, measure: str = "Dice") -> pd.DataFrame:
-    """Table III as it is read, of rows of `minutes_table`: numbers, NaN where nobody says them."""
+    """Table III as it is read, of rows of `minutes_table`: numbers, NaN where nobody says them.
+
+    Where trainings failed to converge it also says of which folds the measure is, how many failed, and the mean with
+    them; where some collapsed, how many.
+    """
     read = {
         "images of": table["dataset"],
         "part": table["fraction"].map("{:g} %".format),
@@ -120,6 +129,11 @@ def table3_table(table: pd.DataFrame, measure: str = "Dice") -> pd.DataFrame:
         "epochs": table["epochs"],
         "trainings": table["trainings"],
     }
+    failed, collapsed = (pd.to_numeric(table[name]).fillna(0).astype(int) for name in ("failed", "collapsed"))
+    if failed.any():
+        read |= {"failed": failed, f"folds of {measure}": table["folds"], f"{measure}, all folds": table["mean_all"]}
+    if collapsed.any():
+        read |= {"collapsed": collapsed}
     return pd.DataFrame(read)
 
 
@@ -191,6 +205,7 @@ def _hover(row: Any, measure: str) -> str:
         [
             f"<b>{row.strategy}</b> · {row.dataset} {row.fraction:g} %",
             f"{row.minutes:.2f} minutes{spread}, n = {row.trainings:.0f} training{'s' if row.trainings > 1 else ''}",
+            *([f"{row.failed:.0f} of them failed to converge"] if row.failed and row.failed > 0 else []),
             f"{row.relative:.0f} % of the whole network's minutes",
             f"{measure} {varies(row.mean, row.dice_sd, row.folds, row.images)}",
             *between(row.low, row.high, row.interval),

@@ -63,6 +63,8 @@ def _table3(study: str, facts: Mapping[str, Any], rate: Rate) -> None:
         f"Ours on {every['machine'].iloc[0] or 'a machine that the study does not name'}: wall time of a training,"
     ]
     words += ["slowed by what trained beside it. Epochs: median. % of whole: of the whole network's mean minutes."]
+    if (every["failed"] > 0).any():
+        words += ["Trainings that failed to converge are left out of the mean, not of minutes and epochs."]
     words += [] if named else [f"Of {', '.join(STRATEGIES)} none is complete."]
     words += [f"Published: {drawn.SOURCE}, on a {PUBLISHED_ON}."] if named and len(theirs) else []
     st.caption(" ".join(words))
