@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dashboard import kept
 from dashboard.figures.cells import CHOSEN, trial_table
 from dashboard.figures.learning_rates import NOT_YET, has_several, learning_rates, learning_rates_table
 from engine.store import Store
+from engine.trial import Trial
 from tests.drawn_page import drawn_page, texts
-from tests.made_store import made_store
+from tests.made_store import made_attempt, made_store
 
 RATES = (1e-3, 1e-4, 1e-5)
 
@@ -100,7 +102,59 @@ def test_rates_that_differ_by_fold_are_dots_without_a_line() -> None:
     lines = [trace for trace in figure.data if trace.mode == "lines"]
     assert [len(trace.x) for trace in lines] == [0]
     assert len(next(trace for trace in figure.data if trace.name == "mean").x) == 5
-    assert list(figure.layout.xaxis.ticktext) == ["1e-5", "1e-4", "1e-3"]
+    assert list(figure.layout.xaxis.ticktext) == ["2e-5", "1e-4", "9e-4"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "written"),
+    [
+        ([1e-4, 1.2e-4, 1.4e-4], ["1e-4", "1.2e-4", "1.4e-4"]),
+        ([1.25e-4, 1.25e-3], ["1.25e-4", "1.25e-3"]),
+        ([2e-4, 3e-4, 4e-4, 6e-4, 8e-4], ["2e-4", "8e-4"]),
+        ([1e-5, 3e-5, 1e-4, 3e-4, 1e-3], ["1e-5", "1e-4", "1e-3"]),
+    ],
+)
+def test_rates_are_written_as_they_are_and_within_the_axis(rates: list[float], written: list[str]) -> None:
+    rows = [
+        {"dataset": "d", "start": "s", "network": "", "fraction": 80.0, "strategy": "block 9", "learning_rate": rate,
+         "mean": 0.8, "sd": 0.1, "values": [0.8, 0.8], "validation": 0.7, "folds": 2, "of": 2, "failed": 0, "chosen": 0,
+         "choices": 2}
+        for rate in rates
+    ]  # fmt: skip
+    axis = learning_rates(pd.DataFrame(rows)).layout.xaxis
+    assert list(axis.ticktext) == written
+    assert all(axis.range[0] <= np.log10(value) <= axis.range[1] for value in axis.tickvals)
+
+
+def test_where_no_rate_converged_none_was_chosen(store: Store) -> None:
+    plan, attempts = store.plan("made"), store.attempts("made")
+    lost = (attempts["strategy"] == "block 9") & (attempts["fraction"] == 5) & (attempts["fold"] == 0)
+    attempts.loc[lost, "state"] = "not_converged"
+    table = learning_rates_table(plan, attempts, "SUS")
+    own = table[(table["strategy"] == "block 9") & (table["fraction"] == 5)]
+    assert (own["choices"] == 2).all()
+    assert own["chosen"].sum() == 2
+    assert (own["failed"] == 1).all()
+
+
+def test_statistics_are_computed_again_when_a_rate_that_is_not_chosen_ends_last(store: Store, tmp_path: Path) -> None:
+    held: list[Trial] = []
+
+    def finished(place: int, trial: Trial) -> bool:
+        last = trial.strategy == "block 9" and trial.learning_rate == 1e-3 and trial.fold == 2
+        held.extend([trial] * last)
+        return not last
+
+    made_store(
+        tmp_path / "results", tmp_path / "cache", study="late", strategies=("whole network", "block 9"),
+        fractions=(80,), folds=(0, 1, 2), rates=(1e-3, 1e-4), finished=finished,
+    )  # fmt: skip
+    place = str(tmp_path / "results"), "late"
+    before = kept.row_keys(*place, "before", CHOSEN, "dice", None)
+    store.append("late", made_attempt(held[0], validation_dice=0.01, validation_loss=9.0))
+    after = kept.row_keys(*place, "after", CHOSEN, "dice", None)
+    assert before.keys() == after.keys()
+    assert before != after
 
 
 def test_the_page_draws_it_and_says_how_to_have_several_rates(store: Store, tmp_path: Path) -> None:

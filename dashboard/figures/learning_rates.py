@@ -25,8 +25,9 @@ from dashboard.figures.rows import parts, rows
 
 NOTE = (
     "Lines: means over folds; small dots: folds; gray: the other strategies of the row, to compare. Ring: the rate "
-    "that validation images choose in most trainings; test images choose nothing. Rates that not every fold was "
-    "trained with are dots without a line."
+    "that validation images choose in most trainings (several where they tie); test images choose nothing. Rates that "
+    "not every fold was trained with are dots without a line. Folds share most training images: their dots are no "
+    "interval."
 )
 ONE = "Every training of this study has the same learning rate. Several: `learning_rates: [1e-4, 3e-4]` in its file."
 NOT_YET = "No strategy has been trained with all its learning rates yet."
@@ -45,13 +46,14 @@ def learning_rates_table(
     `mean` and `sd` (n - 1) are over the folds that converged (each the mean over its seeds), `values` those folds,
     `folds` how many were trained at this rate and `of` how many the strategy has; `failed` counts trainings left out.
     `validation` is the mean over folds of Dice or accuracy on validation images, `chosen` how many trainings' rate
-    this is when validation images choose, of `choices`.
+    this is when validation images choose, of `choices`; where no rate converged nothing is chosen.
     """
     key = ["dataset", *CELL]
     trials = in_rows(with_results(with_network(in_table(plan)), attempts), plan, dataset)
     decided = in_rows(trial_table(plan, attempts, CHOSEN), plan, dataset)
-    over, choices = decided.groupby(key)["closed"].all(), decided.groupby(key).size()
-    times = decided.groupby([*key, "learning_rate"]).size()
+    over = decided.groupby(key)["closed"].all()
+    decided = decided[decided["converged"].astype(bool)]
+    choices, times = decided.groupby(key).size(), decided.groupby([*key, "learning_rate"]).size()
     found: list[dict[str, Any]] = []
     for place, cell in parts(trials, key):
         if not over[place]:
@@ -66,7 +68,7 @@ def learning_rates_table(
                 | {"learning_rate": float(rate), "mean": values.mean(), "sd": values.std(ddof=1)}
                 | {"values": values.to_list(), "validation": by_fold["validation"].mean().mean()}
                 | {"folds": part["fold"].nunique(), "of": of, "failed": len(part) - len(good)}
-                | {"chosen": int(times.get((*place, rate), 0)), "choices": int(choices[place])}
+                | {"chosen": int(times.get((*place, rate), 0)), "choices": int(choices.get(place, 0))}
             )
     table = pd.DataFrame(found, columns=[*key, *COLUMNS])
     order = {name: number for number, name in enumerate(strategy_order(plan))}
@@ -176,11 +178,18 @@ def _told(row: Any, measure: str) -> str:
 
 
 def _ticks(found: pd.Series) -> dict[str, Any]:
-    """Every rate where they are few, else decades."""
+    """Every rate where they are few, else the decades among them; where those are fewer than two, the ends, too."""
     known = sorted(set(found))
     if len(known) > MOST_TICKS:
-        known = [10.0**power for power in range(floor(log10(known[0])), ceil(log10(known[-1])) + 1)]
-    return {"tickvals": known, "ticktext": [f"{rate:.0e}".replace("e-0", "e-") for rate in known]}
+        decades = [10.0**power for power in range(ceil(log10(known[0])), floor(log10(known[-1])) + 1)]
+        known = decades if len(decades) > 1 else sorted({known[0], *decades, known[-1]})
+    return {"tickvals": known, "ticktext": [_written(rate) for rate in known]}
+
+
+def _written(rate: float) -> str:
+    """`1e-4`, `1.25e-4`: three digits at most."""
+    digits, power = f"{rate:.2e}".split("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
 
 
 def _ends(values: pd.Series, room: float) -> list[float]:
