@@ -176,7 +176,9 @@ def rle(frame: np.ndarray) -> bytes:
     )  # fmt: skip
 
 
-def nifti(volume: np.ndarray, *, packed: bool = False, spacing: Sequence[float] = (), second: bool = False) -> bytes:
+def nifti(
+    volume: np.ndarray, *, packed: bool = False, spacing: Sequence[float] = (), second: bool = False, unit: str = "mm"
+) -> bytes:
     """A NIfTI file of an array whose first axis runs along a row."""
     from nibabel.nifti1 import Nifti1Image
     from nibabel.nifti2 import Nifti2Image
@@ -184,7 +186,7 @@ def nifti(volume: np.ndarray, *, packed: bool = False, spacing: Sequence[float] 
     image = (Nifti2Image if second else Nifti1Image)(volume, np.eye(4), dtype=volume.dtype)
     if spacing:
         image.header.set_zooms(spacing)
-    image.header.set_xyzt_units("mm", "sec")
+    image.header.set_xyzt_units(unit, "sec")
     content = bytes(image.to_bytes())
     return gzip.compress(content) if packed else content
 

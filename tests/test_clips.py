@@ -47,6 +47,23 @@ def test_a_nifti_volume_is_read_plane_by_plane(packed: bool, second: bool) -> No
         np.testing.assert_array_equal(list(clip.frames(range(4, 5))), CLIP[4:])
 
 
+@pytest.mark.parametrize(
+    ("unit", "spacing", "found", "said"),
+    [
+        ("micron", (100, 200, 1), (0.2, 0.1), ()),
+        ("unknown", (1, 1, 1), None, ("the header names no unit: the pixel size is unknown",)),
+        ("unknown", (0.1, 0.2, 1), (0.2, 0.1), ("the header names no unit: taken as millimetres",)),
+        ("mm", (1, 1, 1), (1, 1), ()),
+    ],
+)
+def test_a_nifti_file_that_names_no_unit_makes_up_no_pixel_size(
+    unit: str, spacing: tuple[float, ...], found: tuple[float, float] | None, said: tuple[str, ...]
+) -> None:
+    with open_clip(io.BytesIO(nifti(ACROSS, unit=unit, spacing=spacing))) as clip:
+        assert clip.kept.spacing_mm == (None if found is None else pytest.approx(found))
+        assert clip.kept.notes == said
+
+
 def test_further_axes_of_a_nifti_file_are_frames_and_a_fourth_alone_is_time() -> None:
     content = nifti(ACROSS[:, :, None], spacing=(0.1, 0.2, 1, 0.04))
     with open_clip(io.BytesIO(content)) as clip:
@@ -109,6 +126,20 @@ def test_a_video_is_read_frame_by_frame(ending: str, code: str, tmp_path: Path) 
     image = read_image(tmp_path / f"clip{ending}")
     assert image.frame == 3
     np.testing.assert_array_equal(image.pixels, third)
+
+
+@pytest.mark.parametrize(("ending", "code"), [(".mp4", "mp4v"), (".webm", "VP80")])
+def test_of_a_long_video_somebody_waits_for_a_frame_of_its_first_part_alone(
+    ending: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.images.reading.FRAMES_SOON", 4)
+    content = video(moving(), ending, code)
+    soon = read_image(io.BytesIO(content), soon=True)
+    assert soon.frame == 2
+    np.testing.assert_array_equal(soon.pixels, read_image(io.BytesIO(content), frame=2).pixels)
+    assert read_image(io.BytesIO(content)).frame == 3
+    monkeypatch.setattr("engine.images.reading.FRAMES_SOON", 300)
+    assert read_image(io.BytesIO(content), soon=True).frame == 3
 
 
 def test_an_uploaded_video_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,9 @@ def test_a_video_in_dicom_is_read_and_what_is_written_aside_is_deleted(
 def test_photometric_interpretations_become_the_same_gray_values() -> None:
     inverted = dicom([255 - GRAY], PhotometricInterpretation="MONOCHROME1")
     np.testing.assert_array_equal(frames_of(inverted), [GRAY])
+    signed = np.array([[-128, -1], [0, 127]], np.int8)
+    (found,) = frames_of(dicom([signed], PhotometricInterpretation="MONOCHROME1"))
+    np.testing.assert_array_equal(found, [[255, 128], [127, 0]])
     bright = np.stack([LUMA, np.full_like(LUMA, 128), np.full_like(LUMA, 128)], axis=-1)
     np.testing.assert_array_equal(frames_of(dicom([bright], PhotometricInterpretation="YBR_FULL")), [LUMA])
     # Claims 4:2:2 and holds every value, as several scanners write it.
@@ -168,6 +171,12 @@ def test_a_region_that_does_not_fit_cuts_nothing_and_gives_no_pixel_size(box: tu
     kept = opened(content).kept
     assert (kept.box, kept.spacing_mm, kept.cut_away) == (None, None, "")
     assert "does not fit the 16 x 12 frame: nothing was cut away, text in the picture included" in kept.notes[0]
+
+
+def test_a_region_of_the_whole_frame_has_its_pixel_size_beside_another_region() -> None:
+    kept = opened(dicom(regions=[region((0, 0, 15, 11), spacing_cm=0.02), region((0, 8, 15, 11), space=3)])).kept
+    assert (kept.box, kept.spacing_mm) == (None, pytest.approx((0.2, 0.2)))
+    assert len(kept.notes) == 1
 
 
 def test_without_a_region_the_pixel_spacing_counts_and_the_text_stays() -> None:

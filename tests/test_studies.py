@@ -1,5 +1,6 @@
 """Studies as things to keep: listed, renamed, archived, deleted, and carried as one file that may be hostile."""
 
+import io
 import json
 import os
 import stat
@@ -103,6 +104,14 @@ def test_deleting_names_what_goes_and_asks(store: Store, tmp_path: Path) -> None
     assert "s is deleted" in said.stdout
     assert store.studies() == ["t"]
     assert not [path for path in Path(store.files.root).iterdir() if path.name.startswith(".deleted")]
+
+
+def test_an_open_file_is_unpacked_and_named_as_its_owner_names_it(store: Store, tmp_path: Path) -> None:
+    pack(store, "s", tmp_path / "s.zip")
+    other = Store.at(tmp_path / "elsewhere")
+    assert unpack(other, io.BytesIO((tmp_path / "s.zip").read_bytes()), shown="mine.zip").study == "s"
+    with pytest.raises(StoreError, match=r"^mine\.zip: not a study that was exported"):
+        unpack(other, io.BytesIO(b"nothing"), shown="mine.zip")
 
 
 def test_a_study_travels_as_one_file(store: Store, tmp_path: Path) -> None:

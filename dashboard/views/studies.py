@@ -1,10 +1,8 @@
 """Studies: all that are kept, with state and size; open, rename, archive, delete, take away and bring back."""
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -149,15 +147,12 @@ def _import() -> None:
         name = st.text_input("Under another name", key="import name", placeholder="its own name", width=260)
         if not st.button("Import", disabled=file is None, help=f"`{command('import', 'FILE')}`") or file is None:
             return
-        with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder) / "study.zip"
-            place.write_bytes(file.getbuffer())
 
-            def unpack() -> None:
-                made = studies.unpack(data.store(), place, name=name or None, cache=cache_root())
-                notices.say("studies", f"'{made.study}' is here: {made.files} files.", *made.notes)
+        def unpack() -> None:
+            made = studies.unpack(data.store(), file, shown=file.name, name=name or None, cache=cache_root())
+            notices.say("studies", f"'{made.study}' is here: {made.files} files.", *made.notes)
 
-            _do(unpack, "")
+        _do(unpack, "")
 
 
 def _do(act: object, then: str) -> None:

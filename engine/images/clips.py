@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from engine.errors import DataError
+from engine.images import limits
 from engine.images.dicom import open_dicom
 from engine.images.kept import Kept
 from engine.images.kinds import HEAD_BYTES, kind_of
@@ -90,12 +91,18 @@ class Clip:
 
 @contextmanager
 def open_clip(
-    source: Path | Stream, *, name: str | None = None, salt: bytes | None = None, cut: bool = True
+    source: Path | Stream,
+    *,
+    name: str | None = None,
+    salt: bytes | None = None,
+    cut: bool = True,
+    most: int = limits.MOST_FRAMES,
 ) -> Iterator[Clip]:
     """The file, open while the context lasts: a path, an open file or bytes in memory. Its type is that of its content.
 
     `name` stands in messages in place of the path. `salt` goes into the group's hash; None takes one of this process,
     so that groups can be compared within it and never be looked up. `cut` False keeps whole frames, text and all.
+    `most` as of `open_video`.
     Sizes are checked before anything is decoded. Raises DataError with one line (file, what, remedy).
     """
     shown = shown_name(source, name)
@@ -105,7 +112,7 @@ def open_clip(
         if kind is None:
             raise unknown(shown)
         with one_line(shown, quote=kind != "DICOM"):
-            opened = _open(kind, source, stream, shown, salt)
+            opened = _open(kind, source, stream, shown, salt, most)
         try:
             yield Clip(kept=_cut(opened.kept) if cut else replace(opened.kept, box=None), opened=opened, shown=shown)
         finally:
@@ -124,7 +131,7 @@ def _guarded_stream(source: Path | Stream, shown: str) -> Iterator[Stream]:
         opening.__exit__(None, None, None)
 
 
-def _open(kind: str, source: Path | Stream, stream: Stream, shown: str, salt: bytes | None) -> Opened:
+def _open(kind: str, source: Path | Stream, stream: Stream, shown: str, salt: bytes | None, most: int) -> Opened:
     if kind == "DICOM":
         return open_dicom(stream, shown, salt)
     if kind == "NIfTI":
@@ -132,7 +139,7 @@ def _open(kind: str, source: Path | Stream, stream: Stream, shown: str, salt: by
     if kind == "MetaImage":
         return open_metaimage(stream, shown, source if isinstance(source, Path) else None)
     if kind == "video":
-        return open_video(source, shown)
+        return open_video(source, shown, most)
     return open_picture(stream, shown)
 
 

@@ -198,7 +198,8 @@ def _gray(values: np.ndarray, photometric: str, header: DicomHeader, table: np.n
         return np.asarray(table[np.clip(values, 0, len(table) - 1)])
     if header.photometric == "MONOCHROME1":
         lightest = -1 if header.is_signed else 2**header.bits_stored - 1
-        return (lightest - values.astype(np.int64)).astype(np.uint8 if header.bits_stored <= 8 else np.int64)
+        is_byte = header.bits_stored <= 8 and not header.is_signed
+        return (lightest - values.astype(np.int64)).astype(np.uint8 if is_byte else np.int64)
     return values
 
 

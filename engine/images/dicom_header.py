@@ -79,7 +79,7 @@ def read_header(stream: Stream, shown: str, salt: bytes | None) -> DicomHeader:
         raise DataError(
             f"{shown}: {samples} values per pixel of {stored} bits in {allocated} are not read; export it as 8-bit"
         )
-    box, notes = _region(dataset, rows, columns)
+    box, fits, notes = _region(dataset, rows, columns)
     return DicomHeader(
         dataset=dataset,
         syntax=syntax,
@@ -98,7 +98,7 @@ def read_header(stream: Stream, shown: str, salt: bytes | None) -> DicomHeader:
             width=columns,
             source_height=rows,
             source_width=columns,
-            spacing_mm=_spacing(dataset, has_box=box is not None or not notes),
+            spacing_mm=_spacing(dataset, fits=fits),
             frame_ms=_frame_ms(dataset) if frames > 1 else None,
             scanner=_scanner(dataset),
             group=_group(dataset, salt or _SALT),
@@ -173,31 +173,35 @@ def _area(region: Any) -> int:
     return (right - left) * (bottom - top)
 
 
-def _region(dataset: Any, rows: int, columns: int) -> tuple[Box | None, tuple[str, ...]]:
-    """The part of the frame to keep (None for all of it), and what should be known of that."""
+def _region(dataset: Any, rows: int, columns: int) -> tuple[Box | None, bool, tuple[str, ...]]:
+    """The part of the frame to keep (None for all of it), whether the header names it, and what should be known."""
     region = _main_region(dataset)
     if region is None:
-        return None, (f"the header names no ultrasound region: {UNCUT}",)
+        return None, False, (f"the header names no ultrasound region: {UNCUT}",)
     left, top, right, bottom = _corners(region) or (0, 0, 0, 0)
     # Exporters that count the last pixel as the one behind it are off by one.
     if not (0 <= left < right <= columns and 0 <= top < bottom <= rows):
-        return None, (
-            f"the region in the header ({left}, {top} to {right}, {bottom}) does not fit the {columns} x {rows} "
-            f"frame: {UNCUT}, and the pixel size is unknown",
+        return (
+            None,
+            False,
+            (
+                f"the region in the header ({left}, {top} to {right}, {bottom}) does not fit the {columns} x {rows} "
+                f"frame: {UNCUT}, and the pixel size is unknown",
+            ),
         )
     right, bottom = min(right, columns - 1), min(bottom, rows - 1)
     box = Box(top=top, left=left, height=bottom - top + 1, width=right - left + 1)
     others = len(_regions(dataset)) - 1
     notes = (f"{others} further regions of the header were cut away or overlap",) if others else ()
-    return (None if (box.height, box.width) == (rows, columns) else box), notes
+    return (None if (box.height, box.width) == (rows, columns) else box), True, notes
 
 
-def _spacing(dataset: Any, *, has_box: bool) -> tuple[float, float] | None:
+def _spacing(dataset: Any, *, fits: bool) -> tuple[float, float] | None:
     """Distance of rows and of columns in mm: from the region that was kept, else the header's pixel spacing."""
     region = _main_region(dataset)
     if region is not None:
         units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
-        if not has_box or units != (_CENTIMETRE, _CENTIMETRE):
+        if not fits or units != (_CENTIMETRE, _CENTIMETRE):
             return None
         sides = [10 * abs(float(region.get(f"PhysicalDelta{axis}") or 0)) for axis in "YX"]
     else:

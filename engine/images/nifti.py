@@ -17,7 +17,7 @@ from engine.images.kept import Kept
 from engine.images.planes import Opened, Plane, luma
 from engine.images.source import Stream
 
-_TO_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+_TO_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _TO_MS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
 
 
@@ -71,8 +71,9 @@ def open_nifti(stream: Stream, shown: str) -> Opened:
             width=width,
             source_height=height,
             source_width=width,
-            spacing_mm=_spacing(zooms[1], zooms[0], _TO_MM.get(space, 1.0)),
+            spacing_mm=_spacing(zooms[1], zooms[0], space),
             frame_ms=_frame_ms(shape, zooms, time),
+            notes=() if space in _TO_MM else _notes(zooms),
         ),
         planes=planes,
         is_deep=not in_colour and dtype != np.uint8,
@@ -86,9 +87,17 @@ def _unpacked(stream: Stream) -> Stream | gzip.GzipFile:
     return gzip.GzipFile(fileobj=stream, mode="rb") if packed else stream
 
 
-def _spacing(down: float, across: float, to_mm: float) -> tuple[float, float] | None:
-    sides = (down * to_mm, across * to_mm)
+def _spacing(down: float, across: float, unit: str) -> tuple[float, float] | None:
+    """In mm, which is meant where no unit is named; 1 x 1 without a unit is what a header holds that says nothing."""
+    if unit not in _TO_MM and down == across == 1:
+        return None
+    sides = (down * _TO_MM.get(unit, 1.0), across * _TO_MM.get(unit, 1.0))
     return sides if all(math.isfinite(side) and side > 0 for side in sides) else None
+
+
+def _notes(zooms: list[float]) -> tuple[str, ...]:
+    unknown = zooms[0] == zooms[1] == 1
+    return ("the header names no unit: " + ("the pixel size is unknown" if unknown else "taken as millimetres"),)
 
 
 def _frame_ms(shape: tuple[int, ...], zooms: list[float], unit: str) -> float | None:

@@ -7,10 +7,13 @@ import numpy as np
 from jaxtyping import Bool, Num, UInt8
 
 from engine.errors import DataError
+from engine.images import limits
 from engine.images.clips import Clip, open_clip, to_gray
 from engine.images.kept import Kept
 from engine.images.source import Stream, shown_name
 
+FRAMES_SOON = 300
+"""Of a video that somebody waits for a single frame of: a long one takes minutes to its middle."""
 _FULL_VALUES = (1, 255, 65535)
 
 
@@ -28,15 +31,18 @@ class GrayImage:
     """What was kept of the file."""
 
 
-def read_image(source: Path | Stream, *, name: str | None = None, frame: int | None = None) -> GrayImage:
+def read_image(
+    source: Path | Stream, *, name: str | None = None, frame: int | None = None, soon: bool = False
+) -> GrayImage:
     """The gray image in a file or open stream, DICOM cut to its ultrasound region.
 
     `frame` counts from 0; None takes the middle one of a clip or volume (of an even number, the later of the two).
     Colour becomes luma (ITU-R BT.601); 8-bit values stay as they are, deeper ones are scaled by the frame's own range.
-    `name` stands in messages in place of the path. Raises DataError with one line (file, what, remedy).
+    `name` stands in messages in place of the path. Videos are decoded from their first frame on: with `soon` None takes
+    the middle one of the first `FRAMES_SOON`. Raises DataError with one line (file, what, remedy).
     """
-    with open_clip(source, name=name) as clip:
-        number, values = _plane(clip, frame, as_mask=False)
+    with open_clip(source, name=name, most=FRAMES_SOON if soon else limits.MOST_FRAMES) as clip:
+        number, values = _plane(clip, frame, as_mask=False, most=FRAMES_SOON if soon else limits.MOST_FRAMES)
         scaled = (float(values.min()), float(values.max())) if clip.opened.is_deep else None
         return GrayImage(pixels=to_gray(values, scaled), scaled_range=scaled, frame=number, kept=clip.kept)
 
@@ -76,12 +82,14 @@ def read_mask(
     return structure.astype(np.uint8)
 
 
-def _plane(clip: Clip, frame: int | None, *, as_mask: bool) -> tuple[int, Num[np.ndarray, "height width"]]:
-    """Number and values of one frame; the middle one for None."""
+def _plane(
+    clip: Clip, frame: int | None, *, as_mask: bool, most: int = limits.MOST_FRAMES
+) -> tuple[int, Num[np.ndarray, "height width"]]:
+    """Number and values of one frame; for None the middle one of the first `most`."""
     frames = clip.kept.frames
     if frame is not None and not 0 <= frame < frames:
         raise DataError(f"{clip.shown}: has no frame {frame + 1}; it has {frames}")
-    number = frames // 2 if frame is None else frame
+    number = min(frames, most) // 2 if frame is None else frame
     plane = next(clip.planes(range(number, number + 1), as_mask=as_mask), None)
     if plane is None and frame is None:
         # A video's header may claim more frames than there are.

@@ -23,11 +23,15 @@ _OPTIONS = (
 )
 
 
-def open_video(source: Path | Stream, shown: str) -> Opened:
-    """The clip in a file; bytes in memory are written aside for reading, and deleted by `close`. Raises DataError."""
+def open_video(source: Path | Stream, shown: str, most: int = limits.MOST_FRAMES) -> Opened:
+    """The clip in a file; bytes in memory are written aside for reading, and deleted by `close`. Raises DataError.
+
+    Where the file names no number of frames, `most` are counted: a clip with more is refused, or with a `most` of one's
+    own taken for one of so many.
+    """
     path, close = (source, _nothing) if isinstance(source, Path) else _written_aside(source)
     try:
-        kept = _kept(path, shown)
+        kept = _kept(path, shown, most)
     except BaseException:
         close()
         raise
@@ -51,7 +55,7 @@ def open_video(source: Path | Stream, shown: str) -> Opened:
     return Opened(kept=kept, planes=planes, blurs=True, close=close)
 
 
-def _kept(path: Path, shown: str) -> Kept:
+def _kept(path: Path, shown: str, most: int) -> Kept:
     import cv2
 
     with _capture(path, shown) as capture:
@@ -62,8 +66,8 @@ def _kept(path: Path, shown: str) -> Kept:
         is_exact = _names_its_frames(path)
         if not (is_exact and 1 <= frames <= limits.MOST_FRAMES):
             # MPEG and WebM name no number of frames, at most a time: they are counted.
-            frames = 0
-            while frames <= limits.MOST_FRAMES and capture.grab():
+            frames, last = 0, most + (most == limits.MOST_FRAMES)
+            while frames < last and capture.grab():
                 frames += 1
             limits.check_frames(int(frames), shown)
     codec = "".join(letter for letter in code.decode("ascii", "replace") if letter.isalnum())

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -66,18 +67,27 @@ class Unpacked:
 
 
 def unpack(
-    store: Store, file: Path, *, name: str | None = None, cache: Path | None = None, largest: int = LARGEST_BYTES
+    store: Store,
+    file: Path | BytesIO,
+    *,
+    shown: str = "",
+    name: str | None = None,
+    cache: Path | None = None,
+    largest: int = LARGEST_BYTES,
 ) -> Unpacked:
     """Put the study in `file` into the store, as `name` where its own is taken; images in it go into `cache`.
+
+    Messages name the file as `shown`, a path by itself where that is empty.
 
     Raises StoreError where `file` is no packed study, was made by a later version, holds anything but a study's files,
     more than `largest` bytes or than there is room for, or where its name is taken.
     """
     if not store.files.local:
         raise StoreError(f"{store.files.root}: studies are imported into a local folder only")
-    with _opened(file) as packed:
-        about = _about(packed, file)
-        members = _members(packed, file, largest)
+    shown = shown or str(file)
+    with _opened(file, shown) as packed:
+        about = _about(packed, shown)
+        members = _members(packed, shown, largest)
         study = name or str(about.get("study", ""))
         require_free_name(store, study)
         root = Path(store.files.root)
@@ -88,14 +98,15 @@ def unpack(
             free = shutil.disk_usage(root).free - LEAST_FREE_BYTES
         if sum(member.file_size for member in members) > free:
             raise StoreError(
-                f"{file}: unpacked it takes more room than the {max(free, 0) / 1e9:.1f} GB that may be filled in {root}"
+                f"{shown}: unpacked it takes more room than the {max(free, 0) / 1e9:.1f} GB that may be filled in "
+                f"{root}"
             )
         with Lease(store.files, study):
             aside = root / f".import-{uuid.uuid4().hex}"
             try:
                 with said(aside, "written"):
-                    size = sum(_extract(packed, member, aside, file) for member in members)
-                    _check(aside, study, file)
+                    size = sum(_extract(packed, member, aside, shown) for member in members)
+                    _check(aside, study, shown)
                     _keep_data(aside, cache, notes)
                     require_free_name(store, study)
                     (aside / "study").rename(root / study)
@@ -105,21 +116,21 @@ def unpack(
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
+def _opened(file: Path | BytesIO, shown: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(file) as packed:
             yield packed
     except FileNotFoundError as error:
-        raise StoreError(f"{file}: no such file") from error
+        raise StoreError(f"{shown}: no such file") from error
     except DAMAGED as error:
         raise StoreError(
-            f"{file}: not a study that was exported, or damaged ({' '.join(str(error).split())})"
+            f"{shown}: not a study that was exported, or damaged ({' '.join(str(error).split())})"
         ) from error
     except OSError as error:
-        raise StoreError(f"{file}: cannot be read ({error.strerror or error})") from error
+        raise StoreError(f"{shown}: cannot be read ({error.strerror or error})") from error
 
 
-def _about(packed: zipfile.ZipFile, file: Path) -> dict[str, Any]:
+def _about(packed: zipfile.ZipFile, shown: str) -> dict[str, Any]:
     try:
         if packed.getinfo(ABOUT).file_size > LONGEST_ABOUT:
             raise ValueError(ABOUT)
@@ -127,43 +138,43 @@ def _about(packed: zipfile.ZipFile, file: Path) -> dict[str, Any]:
             about = dict(json.loads(stream.read(LONGEST_ABOUT)))
         made_by = int(about["format"])
     except (KeyError, ValueError, TypeError, OverflowError) as error:
-        raise StoreError(f"{file}: not a study that was exported; whichlayers export makes such files") from error
+        raise StoreError(f"{shown}: not a study that was exported; whichlayers export makes such files") from error
     if made_by > FORMAT:
         raise StoreError(
-            f"{file}: format {made_by}, made by whichlayers {about.get('whichlayers', '?')}; this version reads up to "
+            f"{shown}: format {made_by}, made by whichlayers {about.get('whichlayers', '?')}; this version reads up to "
             f"{FORMAT}: install a newer whichlayers"
         )
     return about
 
 
-def _members(packed: zipfile.ZipFile, file: Path, largest: int) -> list[zipfile.ZipInfo]:
+def _members(packed: zipfile.ZipFile, shown: str, largest: int) -> list[zipfile.ZipInfo]:
     """The files to unpack. Raises StoreError for anything that a packed study does not hold."""
     found = [member for member in packed.infolist() if member.filename != ABOUT]
     if len(found) > MOST_FILES:
-        raise StoreError(f"{file}: {len(found)} files; a study has at most {MOST_FILES}")
+        raise StoreError(f"{shown}: {len(found)} files; a study has at most {MOST_FILES}")
     seen = set[str]()
     for member in found:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if not (_STUDY.fullmatch(member.filename) or _DATA.fullmatch(member.filename)) or ".." in member.filename:
             raise StoreError(
-                f"{file}: holds '{member.filename[:80]!s}', which is no file of a study; it was not imported"
+                f"{shown}: holds '{member.filename[:80]!s}', which is no file of a study; it was not imported"
             )
         if kind not in (0, stat.S_IFREG) or member.flag_bits & 1:
-            raise StoreError(f"{file}: '{member.filename[:80]}' is a link or encrypted; it was not imported")
+            raise StoreError(f"{shown}: '{member.filename[:80]}' is a link or encrypted; it was not imported")
         if member.filename in seen:
-            raise StoreError(f"{file}: holds '{member.filename[:80]}' twice; it was not imported")
+            raise StoreError(f"{shown}: holds '{member.filename[:80]}' twice; it was not imported")
         seen.add(member.filename)
     if "study/study.yaml" not in seen:
-        raise StoreError(f"{file}: holds no study.yaml; it was not imported")
+        raise StoreError(f"{shown}: holds no study.yaml; it was not imported")
     size, packed_size = (sum(getattr(member, name) for member in found) for name in ("file_size", "compress_size"))
     if size > max(MOST_TIMES * packed_size, CHUNK):
-        raise StoreError(f"{file}: grows beyond {MOST_TIMES} times its size, as no study does; it was not imported")
+        raise StoreError(f"{shown}: grows beyond {MOST_TIMES} times its size, as no study does; it was not imported")
     if size > largest:
-        raise StoreError(f"{file}: unpacked it takes {size / 1e9:.1f} GB; at most {largest / 1e9:g} GB are imported")
+        raise StoreError(f"{shown}: unpacked it takes {size / 1e9:.1f} GB; at most {largest / 1e9:g} GB are imported")
     return found
 
 
-def _extract(packed: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, file: Path) -> int:
+def _extract(packed: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, shown: str) -> int:
     """Write one member below `folder`, never more than its header says; gives its bytes."""
     target = folder / member.filename
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +183,7 @@ def _extract(packed: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, fil
         while block := _part(source.read):
             written += len(block)
             if written > member.file_size:
-                raise StoreError(f"{file}: '{member.filename[:80]}' is longer than it says; it was not imported")
+                raise StoreError(f"{shown}: '{member.filename[:80]}' is longer than it says; it was not imported")
             stream.write(block)
     return written
 
@@ -194,12 +205,12 @@ def _sweep(root: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _check(folder: Path, study: str, file: Path) -> None:
+def _check(folder: Path, study: str, shown: str) -> None:
     """Raises StoreError where what was unpacked cannot be read as a study; gives it its name."""
     unpacked = Store(Files(folder))
     text = unpacked.study_text("study")
     if unpacked.plan("study").empty:
-        raise StoreError(f"{file}: the study in it was never planned; it was not imported")
+        raise StoreError(f"{shown}: the study in it was never planned; it was not imported")
     unpacked.facts("study")
     unpacked.files.write("study/study.yaml", named(text, study).encode())
 
