@@ -26,13 +26,6 @@ def forget_deleted(names: Iterable[set[str]]) -> None:
         known.difference_update([name for name in known.copy() if not os.path.lexists(name)])
 
 
-def delete_all(names: Iterable[set[str]]) -> None:
-    """Deletes the files of Gradio's sets, when its program ends."""
-    for known in names:
-        for name in known.copy():
-            Path(name).unlink(missing_ok=True)
-
-
 def sweep_frames(most_bytes: int | None = None) -> int:
     """Sweep the folder of the Live program; gives the bytes that are left."""
     from gradio.utils import get_upload_folder  # takes over a second to load, which no page has to wait for

@@ -1,6 +1,8 @@
 """What those ask who watch over the server: does it answer, can it do its work, what does it measure."""
 
 import asyncio
+import math
+import time
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,6 +15,7 @@ from dashboard.places import store_root
 from engine.errors import WhichLayersError
 from engine.store import Store
 
+READY_SECONDS = 2.0
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -25,7 +28,7 @@ def routes(prefix: str = "") -> list[BaseRoute]:
 
     return [
         Route(f"{prefix}/healthz", _healthy),
-        Route(f"{prefix}/readyz", _ready),
+        Route(f"{prefix}/readyz", _Ready().__call__),
         Route(f"{prefix}/metrics", metrics),
     ]
 
@@ -35,10 +38,19 @@ async def _healthy(request: Request) -> Response:
     return Response(HEALTHY, media_type="application/json")
 
 
-async def _ready(request: Request) -> Response:
-    """200 where the store can be read and frames are answered, else 503; the body says which of the two."""
-    found = await asyncio.to_thread(readiness)
-    return JSONResponse(found, 200 if all(found.values()) else 503)
+class _Ready:
+    """Looks once for all who ask within `READY_SECONDS`: anybody may ask, and a look takes a thread for up to 10 s."""
+
+    def __init__(self) -> None:
+        self._looking, self._looked, self._found = asyncio.Lock(), -math.inf, dict[str, bool]()
+
+    async def __call__(self, request: Request) -> Response:
+        """200 where the store can be read and frames are answered, else 503; the body says which of the two."""
+        async with self._looking:
+            if time.monotonic() - self._looked > READY_SECONDS:
+                self._found = await asyncio.to_thread(readiness)
+                self._looked = time.monotonic()
+        return JSONResponse(self._found, 200 if all(self._found.values()) else 503)
 
 
 def readiness() -> dict[str, bool]:

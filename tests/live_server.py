@@ -23,7 +23,8 @@ class LiveServer:
 @contextmanager
 def served(store: Path, cache: Path, refresh_seconds: float = 10.0) -> Iterator[LiveServer]:
     """The program on `store`, served until the block ends (by SIGTERM)."""
-    environment = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
+    # Another program's folder, which ours must leave alone.
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(cache / "another program's")}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.live_server", str(store), str(cache), str(refresh_seconds)],
         cwd=Path(__file__).resolve().parents[1],

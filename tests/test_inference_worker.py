@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +16,13 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from safetensors.torch import save
 
 from dashboard.inference.messages import Request
 from dashboard.inference.worker import InferenceError, InferenceWorker, shared_worker
 from engine.errors import DataError, StoreError, StrategyError, WhichLayersError
-from tests.trained_store import SIZE, STUDY, WIDTH, TrainedStore, disc, png
+from engine.store import Store
+from tests.trained_store import SIZE, STUDY, WIDTH, TrainedStore, brightness_network, disc, png
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +119,22 @@ def test_what_is_no_frame_is_said_in_one_line(
         worker.predict(STUDY, trained.bright.id, frame)
     assert len(caught.value.problems) == 1
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_whose_file_is_another_one_or_gone_answers_no_more(trained: TrainedStore, tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    shutil.copytree(trained.root, root)
+    weights = Store.at(root).trained_weights(STUDY, trained.scratch.id)
+    with InferenceWorker(str(root), cache=tmp_path / "cache", threads=1) as worker:
+        bright = worker.predict(STUDY, trained.scratch.id, png(disc()))
+        turned = tmp_path / "turned"
+        turned.write_bytes(save(brightness_network(darker=True)))
+        turned.replace(weights)
+        dark = worker.predict(STUDY, trained.scratch.id, png(disc()))
+        assert (pixels(dark.mask) > 0).sum() == pixels(bright.mask).size - (pixels(bright.mask) > 0).sum()
+        shutil.rmtree(root / STUDY)
+        with pytest.raises(StoreError):
+            worker.predict(STUDY, trained.scratch.id, png(disc()))
 
 
 def test_an_unknown_trial_is_a_store_error_and_the_process_goes_on(

@@ -203,7 +203,14 @@ def test_a_clip_that_nobody_wants_any_more_is_closed(
     monkeypatch.setattr(worker, "step_clip", lambda step: asked.append(step) or steps(step))
     states = answer_clip(worker, path, trials=[(STUDY, trained.bright.id)], labels=["a"], out=tmp_path, name="clip")
     assert 0 < next(states).frames < 280
-    states.close()  # type: ignore[attr-defined]
+    turn = Event()
+    monkeypatch.setattr(worker, "step_clip", lambda step: (turn.wait(30), asked.append(step), steps(step))[-1])
+    states.close()  # type: ignore[attr-defined]  # on the event loop, which waits for nobody's turn
+    assert not asked[-1].end
+    turn.set()
+    until = time.monotonic() + 30
+    while not asked[-1].end and time.monotonic() < until:
+        time.sleep(0.01)
     assert asked[-1].end
     with pytest.raises(DataError, match="given up"):
         worker.step_clip(ClipStep(token=asked[-1].token))

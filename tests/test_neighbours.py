@@ -23,7 +23,7 @@ from dashboard.live.answers import Choice, LiveAnswers
 from dashboard.live.likeness import UNKNOWN, Likeness
 from dashboard.live.neighbours import preparing, words
 from dashboard.live.outputs import warning
-from dashboard.live.stream import LOOK_SECONDS, stream
+from dashboard.live.stream import LIKE_SECONDS, LOOK_SECONDS, _Waiting, stream
 from dashboard.trained_trials import TrainedStudies
 from engine.datasets import Dataset, make_dataset
 from engine.datasets.simulated import simulated_dataset
@@ -291,6 +291,40 @@ def test_programs_are_told_at_once_and_of_likeness_when_it_is_known(
     assert said["unlike"] is True
     assert said["look"] > said["look_threshold"] == pytest.approx(reference.look_threshold)
     assert said.keys() == UNKNOWN.keys()
+
+
+def test_a_frame_long_after_the_one_that_was_looked_at_has_no_likeness(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, now = _Waiting(), [100.0]
+    monkeypatch.setattr("dashboard.live.stream.time.monotonic", lambda: now[0])
+    assert waiting.likeness_of("s", "t") == UNKNOWN
+    waiting.likeness["s", "t"] = 100.0, {**UNKNOWN, "unlike": True}
+    now[0] += LIKE_SECONDS
+    assert waiting.likeness_of("s", "t")["unlike"] is True
+    now[0] += 0.1
+    assert waiting.likeness_of("s", "t") == UNKNOWN
+
+
+def test_a_trial_whose_images_were_gone_is_asked_for_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[NeighboursRequest] = []
+
+    class Gone(InferenceWorker):
+        def neighbours(self, request: NeighboursRequest) -> NeighboursAnswer | Preparing:
+            asked.append(request)
+            raise DataError("its images are gone")
+
+    request = NeighboursRequest(study="s", trial_id="t", frame=b"", scanner="", pictures=False)
+
+    def times_asked(known: Likeness) -> int:
+        asked.clear()
+        until = time.monotonic() + 1.0
+        while len(asked) < 3 and time.monotonic() < until:
+            assert known.of(request) == UNKNOWN
+            time.sleep(0.01)
+        return len(asked)
+
+    assert times_asked(Likeness(Gone("nowhere"))) == 1
+    monkeypatch.setattr("dashboard.live.likeness.AGAIN_SECONDS", 0.0)
+    assert times_asked(Likeness(Gone("nowhere"))) == 3
 
 
 def test_a_stream_says_within_a_second_whether_its_frames_are_unlike(

@@ -173,7 +173,7 @@ def test_a_cookie_is_read_until_its_time_or_its_end() -> None:
 @pytest.mark.parametrize(
     ("header", "password"),
     [("Bearer a b", "a b"), ("bearer  x ", "x"), ("Basic dXNlcjpwYTpzcw==", "pa:ss"), ("Basic %", None), ("", None),
-     ("Digest x", None), ("Basic //8=", None)],
+     ("Digest x", None), ("Basic //8=", None), ("Bearer pÃ¤ss", "päss"), ("Bearer päss", "päss")],
 )  # fmt: skip
 def test_passwords_are_read_from_headers(header: str, password: str | None) -> None:
     assert password_in(header) == password

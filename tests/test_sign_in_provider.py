@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from dashboard.sign_in import WHO, SignIn
-from dashboard.sign_in.provider import is_allowed, names_of
+from dashboard.sign_in.provider import SignInAt, is_allowed, names_of
 from dashboard.sign_in.settings import Provider as Settings
 from dashboard.sign_in.settings import SignInSettings
 from tests import made_provider
@@ -137,6 +137,13 @@ def test_a_browser_that_did_not_set_out_is_refused(provider: made_provider.Provi
     status, text, _ = sign_in(provider, break_way=another)
     assert status == 403
     assert "mismatching_state" in text
+
+
+def test_what_an_address_says_of_a_failure_stays_one_line() -> None:
+    at = SignInAt(Settings(issuer="https://a.example", client_id="x", client_secret="y", allowed=("*",)))
+    told = str(at._problem(ValueError("a\nsigned in by \x1b[1madmin" + "x" * 500)))
+    assert told.isprintable()
+    assert len(told) < 300
 
 
 def test_a_provider_that_is_gone_is_said_in_one_line() -> None:

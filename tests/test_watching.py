@@ -90,6 +90,16 @@ def test_a_store_that_cannot_be_read_is_not_ready(tmp_path: Path, monkeypatch: p
     assert (told.status_code, told.json()) == (503, {"store": False, "inference": True})
 
 
+def test_many_who_ask_whether_it_is_ready_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    monkeypatch.setattr(watching, "readiness", lambda: looks.append(1) or {"store": len(looks) == 1})
+    with TestClient(Starlette(routes=watching.routes())) as client:
+        assert [client.get("/readyz").status_code for _ in range(5)] == [200] * 5
+        assert len(looks) == 1
+        monkeypatch.setattr(watching, "READY_SECONDS", -1.0)
+        assert client.get("/readyz").status_code == 503
+
+
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is logged as JSON; loggers are put back afterwards."""

@@ -1,6 +1,6 @@
-"""A folder for clips that an inference process writes aside while it reads them, below the cache; it goes with it.
+"""Folders below the cache that go with the server: of uploads, and of clips that are written aside for reading.
 
-The server holds a lock on it, so that what a killed server has left can be told from what another one uses.
+The server holds a lock on each, so that what a killed server has left can be told from what another one uses.
 """
 
 import fcntl
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
-FOLDER = "aside"
+FOLDER, UPLOADS = "aside", "live"
 SPARED_SECONDS = 60.0
 """A folder that is younger may be about to be locked."""
 
@@ -20,22 +20,24 @@ SPARED_SECONDS = 60.0
 class Aside:
     """A new folder, until it is left."""
 
-    def __init__(self, cache: Path) -> None:
-        above = cache / FOLDER
+    def __init__(self, cache: Path, kind: str = FOLDER) -> None:
+        above = cache / kind
         above.mkdir(parents=True, exist_ok=True)
         self.folder = Path(mkdtemp(dir=above))
-        self._held = os.open(self.folder, os.O_RDONLY)
+        self._held: int | None = os.open(self.folder, os.O_RDONLY)
         fcntl.flock(self._held, fcntl.LOCK_EX)
 
     def leave(self) -> None:
         """Deletes it with all that is in it."""
+        held, self._held = self._held, None
         shutil.rmtree(self.folder, ignore_errors=True)
-        os.close(self._held)
+        if held is not None:
+            os.close(held)
 
 
 def sweep(cache: Path) -> None:
     """Deletes the folders of servers that were killed."""
-    for folder in (cache / FOLDER).glob("*"):
+    for folder in [*(cache / FOLDER).glob("*"), *(cache / UPLOADS).glob("*")]:
         with suppress(OSError), _opened(folder) as held:
             if time.time() - folder.stat().st_mtime > SPARED_SECONDS:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

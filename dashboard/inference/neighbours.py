@@ -6,6 +6,7 @@ Needs torch; loaded by `dashboard.inference.process` when neighbours are asked f
 from collections import OrderedDict
 from collections.abc import Callable, Generator
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 from jaxtyping import UInt8
@@ -22,6 +23,9 @@ from engine.trial_images import trial_images
 REFERENCES_KEPT = 8
 """Trials whose training images stay known; the one asked for longest ago goes first."""
 
+LOOKS_KEPT = 4
+"""Looks at training images that may be under way; each holds its network. Whoever asks again begins anew."""
+
 
 class TrainingImages:
     """What trials' networks make of their training images, and how far that is."""
@@ -29,7 +33,9 @@ class TrainingImages:
     def __init__(self, store: Store, cache: Path) -> None:
         self._store, self._cache = store, cache
         self._ready: OrderedDict[tuple[str, str], Reference] = OrderedDict()
-        self._begun: dict[tuple[str, str], Generator[float, None, Reference]] = {}
+        self._begun: OrderedDict[tuple[str, str], Generator[float, None, Reference]] = OrderedDict()
+        self._of: dict[tuple[str, str], ref[TrainedNetwork]] = {}
+        """Whose they are: a study may be replaced by one of its name."""
 
     def answer(
         self,
@@ -42,6 +48,10 @@ class TrainingImages:
         Raises DataError where the study's images are gone, or the frame cannot be read.
         """
         key = (request.study, request.trial_id)
+        if key in self._of and self._of[key]() is not network:
+            self._ready.pop(key, None)
+            self._begun.pop(key, None)
+        self._of[key] = ref(network)
         if key not in self._ready:
             work = self._begun.pop(key, None) or prepare(self._store, network, self._cache)
             try:
@@ -49,9 +59,11 @@ class TrainingImages:
             except StopIteration as finished:
                 self._ready[key] = finished.value
                 while len(self._ready) > REFERENCES_KEPT:
-                    self._ready.popitem(last=False)
+                    self._of.pop(self._ready.popitem(last=False)[0], None)
             else:
                 self._begun[key] = work
+                while len(self._begun) > LOOKS_KEPT:
+                    self._of.pop(self._begun.popitem(last=False)[0], None)
                 return Preparing(part=part)
         self._ready.move_to_end(key)
         reference = self._ready[key]

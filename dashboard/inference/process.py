@@ -107,17 +107,35 @@ class _Networks:
     def __init__(self, store: "Store", cache: Path) -> None:
         self._store, self._cache = store, cache
         self._loaded: OrderedDict[tuple[str, str], TrainedNetwork] = OrderedDict()
+        self._files: dict[tuple[str, str], tuple[int, ...]] = {}
 
     def __getitem__(self, key: tuple[str, str]) -> "TrainedNetwork":
-        """The network of (study, trial id), loaded where it is not. Raises as `engine.predicting.load_network`."""
+        """The network of (study, trial id), loaded where it is not, or where its file is another one or gone by now.
+
+        Raises as `engine.predicting.load_network`.
+        """
         from engine.predicting import load_network
 
+        file = self._file(key)
+        if self._files.get(key) != file:
+            self._loaded.pop(key, None)
+            self._files[key] = file
         if key not in self._loaded:
             self._loaded[key] = load_network(self._store, *key, cache=self._cache, device=_device())
             while len(self._loaded) > MODELS_KEPT or (len(self._loaded) > 1 and self._bytes() > BYTES_KEPT):
-                self._loaded.popitem(last=False)
+                self._files.pop(self._loaded.popitem(last=False)[0], None)
         self._loaded.move_to_end(key)
         return self._loaded[key]
+
+    def _file(self, key: tuple[str, str]) -> tuple[int, ...]:
+        """Tells a file of weights from another one under its name; empty where there is none, or in a bucket."""
+        if not self._store.files.local:
+            return ()
+        try:
+            about = self._store.trained_weights(*key).stat()
+        except (WhichLayersError, OSError):
+            return ()
+        return about.st_ino, about.st_mtime_ns, about.st_size
 
     def _bytes(self) -> int:
         return sum(tensor.nbytes for one in self._loaded.values() for tensor in one.model.network.state_dict().values())
@@ -223,7 +241,7 @@ def _steps(clock: Sequence[float]) -> dict[str, float]:
 @lru_cache(maxsize=1)
 def _read(frame: bytes) -> GrayImage:
     """The frame's pixels, decoded once where two trials answer it, or its likeness is asked for next."""
-    gray = read_image(io.BytesIO(frame), name="this frame")
+    gray = read_image(io.BytesIO(frame), name="this frame", soon=True)
     height, width = gray.pixels.shape
     if height * width > LARGEST_FRAME_PIXELS:
         raise DataError(

@@ -1,5 +1,6 @@
 """A clip on the Live page: opened, answered a few frames at a time, told of while it goes on, kept as files."""
 
+import os
 import time
 import uuid
 from collections import deque
@@ -7,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 from dashboard.inference.messages import CLIP, TABLE, ClipBegun, ClipRequest, ClipStep
 from dashboard.inference.worker import InferenceWorker
@@ -70,11 +72,13 @@ def answer_clip(
             done += len(frames.rows)
             if done and not finished and time.monotonic() - told > TELL_SECONDS:
                 told = time.monotonic()
+                with suppress(OSError):  # uploads that are at work are not old
+                    os.utime(path)
                 yield ClipState(begun=begun, timeline=timeline, frames=done, times=times, seconds=told - started)
     finally:
         if not finished:
-            with suppress(WhichLayersError):
-                worker.step_clip(ClipStep(token=token, end=True))
+            # Gradio ends a page's generator on its event loop, which must not wait for a turn.
+            Thread(target=_end, args=(worker, token), name="end of a clip", daemon=True).start()
     yield ClipState(
         begun=begun,
         timeline=timeline,
@@ -84,3 +88,8 @@ def answer_clip(
         clip=out / CLIP,
         table=out / TABLE,
     )
+
+
+def _end(worker: InferenceWorker, token: str) -> None:
+    with suppress(WhichLayersError):
+        worker.step_clip(ClipStep(token=token, end=True))

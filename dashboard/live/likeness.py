@@ -1,5 +1,7 @@
 """Whether frames are unlike a trial's training images, for programs: told where that is known, never waited for."""
 
+import math
+import time
 from contextlib import suppress
 from threading import Lock, Thread
 from typing import Any
@@ -8,6 +10,8 @@ from dashboard.inference.messages import NeighboursRequest, Preparing
 from dashboard.inference.worker import InferenceWorker
 from engine.errors import DataError, WhichLayersError
 
+AGAIN_SECONDS = 300.0
+"""After which a trial whose images were gone is asked for again."""
 UNKNOWN: dict[str, Any] = {
     "unlike": None, "distance": None, "distance_threshold": None, "look": None, "look_threshold": None
 }  # fmt: skip
@@ -19,15 +23,15 @@ class Likeness:
     def __init__(self, worker: InferenceWorker) -> None:
         self._worker, self._lock = worker, Lock()
         self._ready = set[tuple[str, str]]()
-        self._asked = set[tuple[str, str]]()
-        """Looked at just now, or gone: they are not asked for again."""
+        self._asked = dict[tuple[str, str], float]()
+        """Until when they are not asked for again, by the monotonic clock: looked at just now, or gone."""
 
     def of(self, request: NeighboursRequest) -> dict[str, Any]:
         """`unlike` with its distances and thresholds; None where the training images are not known (yet)."""
         key = (request.study, request.trial_id)
         with self._lock:
-            is_ready, is_asked = key in self._ready, key in self._asked
-            self._asked.add(key)
+            is_ready, is_asked = key in self._ready, self._asked.get(key, 0.0) > time.monotonic()
+            self._asked[key] = self._asked[key] if is_asked else math.inf
         if not is_ready:
             if not is_asked:
                 Thread(target=self._prepare, args=(request,), name="training images", daemon=True).start()
@@ -44,7 +48,7 @@ class Likeness:
                 }
             with self._lock:  # the process was started anew
                 self._ready.discard(key)
-                self._asked.discard(key)
+                self._asked.pop(key, None)
         return UNKNOWN
 
     def _prepare(self, request: NeighboursRequest) -> None:
@@ -52,11 +56,9 @@ class Likeness:
         try:
             while isinstance(self._worker.neighbours(request), Preparing):
                 pass
-        except DataError:
-            return  # its images are gone
-        except WhichLayersError:
-            with self._lock:
-                self._asked.discard(key)
+        except WhichLayersError as error:
+            with self._lock:  # where its images are gone they may come back
+                self._asked[key] = time.monotonic() + (AGAIN_SECONDS if isinstance(error, DataError) else 0.0)
             return
         with self._lock:
             self._ready.add(key)

@@ -14,6 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from dashboard import kept_uploads
+from dashboard.inference.aside import UPLOADS, Aside
 from dashboard.inference.worker import shared_worker
 from dashboard.live.answers import LiveAnswers
 from dashboard.live.frame_route import answer_frame
@@ -40,11 +41,13 @@ REFRESH_SECONDS = 10.0
 def build(store_root: str, cache: Path) -> fastapi.FastAPI:
     """The Live program on the studies under `store_root`, to be mounted at any path.
 
-    Uploaded frames and drawn outlines lie under `cache` for an hour. The program's lifespan must be entered by
-    the program that mounts it: it ends the inference process.
+    Uploaded frames and drawn outlines lie under `cache` for an hour, in a folder of this program's own. Its lifespan
+    must be entered by the program that mounts it: it ends the inference process and deletes the folder.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault("GRADIO_TEMP_DIR", str(cache / "live"))
+    kept = Aside(cache, UPLOADS)
+    # Whatever was set before: what lies there is deleted after an hour.
+    os.environ["GRADIO_TEMP_DIR"] = str(kept.folder)
     worker = shared_worker(store_root, cache)
 
     @asynccontextmanager
@@ -54,8 +57,8 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
             yield
         finally:
             forgetting.cancel()
-            kept_uploads.delete_all(blocks.temp_file_sets)
             worker.close()
+            kept.leave()
 
     live = LiveAnswers(TrainedStudies(Store.at(store_root)), worker)
     blocks = page(live, warm=worker.warm, refresh_seconds=REFRESH_SECONDS)

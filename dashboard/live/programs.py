@@ -3,11 +3,13 @@
 Documented with its Python client in docs/live.md.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
 
 from dashboard.live.answers import Choice, LiveAnswers, program_answer, program_summary
+from dashboard.live.likeness import UNKNOWN
 from dashboard.live.outputs import frame_outputs
 from engine.errors import WhichLayersError
 
@@ -32,7 +34,9 @@ def endpoints(live: LiveAnswers, *, predicting: tuple[list[Any], list[Any]]) -> 
         try:
             choice = Choice(study=study, trial=trial)
             *_, state = live.clip([choice], file, scanner=scanner, overlay=overlay)
-            likeness = live.likeness_of_file(choice, file, scanner=scanner)
+            likeness = UNKNOWN
+            with suppress(WhichLayersError):  # what was answered is not lost with it
+                likeness = live.likeness_of_file(choice, file, scanner=scanner)
         except WhichLayersError as error:
             raise gr.Error(str(error), print_exception=False) from None
         return [{**program_summary(state), **likeness}, str(state.table), str(state.clip)]

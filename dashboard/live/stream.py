@@ -4,12 +4,13 @@ A browser says which trial is meant in JSON (`study`, `trial`, `scanner`, `overl
 PNG. Each answer is four bytes that hold the length of a JSON, the JSON, and the drawn frame as JPEG. With `study2` and
 `trial2` a second trial answers the same frame: the JSON then has `pair`, what each of them says, and `bytes`, the
 lengths of the two JPEGs, which follow each other. `frame` counts the frames that were sent, from 1: those that come
-while one is answered replace each other. `unlike` and its distances are those of a frame at most about a second older,
-None until the training images are known.
+while one is answered replace each other. `unlike` and its distances are those of a frame at most three seconds older;
+None where nothing was found so lately, and until the training images are known.
 """
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,8 @@ from engine.errors import DataError, WhichLayersError
 from engine.overlays import OVERLAYS, Overlay
 
 LARGEST_FRAME_BYTES = 8 * 2**20
+LIKE_SECONDS = 3.0
+"""Age of the frame that was looked at, from which on nothing is said of the one that is answered."""
 LOOK_SECONDS = 1.0
 """Between two looks at whether the frames are unlike the training images: each costs about as much as an answer."""
 
@@ -39,8 +42,16 @@ class _Waiting:
     """Of the latest frame, from 1."""
     looks: list[NeighboursRequest] = field(default_factory=list)
     """The latest frame by each trial that answered it, where nobody has looked yet at how unlike it is."""
-    likeness: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    """What the latest looks found, by study and trial."""
+    looks_of: float = 0.0
+    """When the frame of `looks` came, by the monotonic clock."""
+    likeness: dict[tuple[str, str], tuple[float, dict[str, Any]]] = field(default_factory=dict)
+    """When the frame came that was looked at last, and what was found; by study and trial."""
+
+    def likeness_of(self, study: str, trial: str) -> dict[str, Any]:
+        """What was found of a frame that is not too old."""
+        came, found = self.likeness.get((study, trial), (0.0, UNKNOWN))
+        return found if time.monotonic() - came <= LIKE_SECONDS else UNKNOWN
+
     come: asyncio.Event = field(default_factory=asyncio.Event)
     gone: bool = False
 
@@ -60,12 +71,12 @@ async def stream(websocket: WebSocket, worker: InferenceWorker, known: Likeness)
             frame, waiting.frame = waiting.frame, None
             if frame is None:
                 continue
-            number, choice = waiting.number, dict(waiting.choice)
+            number, choice, came = waiting.number, dict(waiting.choice), time.monotonic()
             said, picture = await waited(answered, worker, choice, frame)
             sound = [one for one in said.get("pair", [said]) if "problem" not in one]
             for one in sound:
-                one.update(waiting.likeness.get((one["study"], one["trial"]), UNKNOWN))
-            waiting.looks = [
+                one.update(waiting.likeness_of(one["study"], one["trial"]))
+            waiting.looks_of, waiting.looks = came, [
                 NeighboursRequest(
                     study=one["study"], trial_id=one["trial"], frame=frame, scanner=choice.get("scanner", ""),
                     pictures=False,
@@ -104,9 +115,9 @@ async def _listen(websocket: WebSocket, waiting: _Waiting) -> None:
 async def _look(waiting: _Waiting, known: Likeness) -> None:
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        looks, waiting.looks = waiting.looks, []
+        came, looks, waiting.looks = waiting.looks_of, waiting.looks, []
         for request in looks:
-            waiting.likeness[request.study, request.trial_id] = await waited(known.of, request)
+            waiting.likeness[request.study, request.trial_id] = came, await waited(known.of, request)
 
 
 def _choice(text: str) -> dict[str, str]:

@@ -274,7 +274,11 @@ def password_in(authorization: str) -> str | None:
     """The password in an Authorization header: `Bearer PASSWORD`, or `Basic` with any name; None without one."""
     scheme, _, value = authorization.partition(" ")
     if scheme.lower() == "bearer":
-        return value.strip()
+        value = value.strip()
+        try:
+            return value.encode("latin-1").decode()  # headers are read as Latin-1, programs write UTF-8
+        except UnicodeError:
+            return value
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]

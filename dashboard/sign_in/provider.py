@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from dashboard.sign_in.settings import Provider
 from engine.errors import WhichLayersError
+from engine.images.source import printable
 
 SECONDS = 10.0
 """How long the provider may take for an answer."""
@@ -65,7 +66,7 @@ class SignInAt:
             raise ValueError(f"it calls itself {found}")
 
     def _problem(self, error: Exception) -> WhichLayersError:
-        reason = str(error) or type(error).__name__
+        reason = printable(str(error), most=200) or type(error).__name__  # it may come out of an address
         return WhichLayersError(f"Signing in at {self._provider.issuer} failed ({reason}); try again")
 
 
