@@ -117,13 +117,13 @@ class _Networks:
         from engine.predicting import load_network
 
         file = self._file(key)
-        if self._files.get(key) != file:
-            self._loaded.pop(key, None)
-            self._files[key] = file
+        if key in self._loaded and self._files[key] != file:
+            del self._loaded[key], self._files[key]
         if key not in self._loaded:
             self._loaded[key] = load_network(self._store, *key, cache=self._cache, device=_device())
+            self._files[key] = file
             while len(self._loaded) > MODELS_KEPT or (len(self._loaded) > 1 and self._bytes() > BYTES_KEPT):
-                self._files.pop(self._loaded.popitem(last=False)[0], None)
+                del self._files[self._loaded.popitem(last=False)[0]]
         self._loaded.move_to_end(key)
         return self._loaded[key]
 
