@@ -89,6 +89,21 @@ def test_the_python_client_asks_for_a_clip(client: Client, trained: TrainedStore
         assert clip.kept.frames == len(FRAMES)
 
 
+def test_a_clients_clip_tells_how_far_it_is_and_is_given_up(
+    client: Client, trained: TrainedStore, tmp_path: Path
+) -> None:
+    count = 2000
+    (tmp_path / "long.dcm").write_bytes(made_files.dicom([FRAMES[place % len(FRAMES)] for place in range(count)]))
+    job = client.submit(STUDY, "best", handle_file(tmp_path / "long.dcm"), "", "outline", api_name="/ask_clip")
+    until = time.monotonic() + 60
+    while not job.outputs() and time.monotonic() < until:
+        time.sleep(0.05)
+    said, table, drawn = job.outputs()[0]
+    assert 0 < said["frames"] < count
+    assert (table, drawn) == (None, None)
+    assert job.cancel(), "it is a generator"
+
+
 def test_what_is_wrong_is_an_error_of_the_client_in_one_line(client: Client, tmp_path: Path) -> None:
     (tmp_path / "bad.dcm").write_bytes(DICOM[:400])
     for endpoint in ("/ask", "/ask_clip"):

@@ -3,6 +3,7 @@
 Documented with its Python client in docs/live.md.
 """
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -30,16 +31,20 @@ def endpoints(live: LiveAnswers, *, predicting: tuple[list[Any], list[Any]]) -> 
         files = [None if path is None else str(path) for path in (shown.mask, shown.drawn)]
         return [{**program_answer(shown.answer), **likeness}, *files]
 
-    def ask_clip(study: str, trial: str, file: Any, scanner: str, overlay: str) -> list[Any]:
+    def ask_clip(study: str, trial: str, file: Any, scanner: str, overlay: str) -> Iterator[list[Any]]:
+        # A generator, which Gradio ends when its client leaves.
         try:
-            choice = Choice(study=study, trial=trial)
-            *_, state = live.clip([choice], file, scanner=scanner, overlay=overlay)
+            choice, state = Choice(study=study, trial=trial), None
+            for state in live.clip([choice], file, scanner=scanner, overlay=overlay):
+                if state.table is None:
+                    yield [program_summary(state), None, None]
+            assert state is not None
             likeness = UNKNOWN
             with suppress(WhichLayersError):  # what was answered is not lost with it
                 likeness = live.likeness_of_file(choice, file, scanner=scanner)
         except WhichLayersError as error:
             raise gr.Error(str(error), print_exception=False) from None
-        return [{**program_summary(state), **likeness}, str(state.table), str(state.clip)]
+        yield [{**program_summary(state), **likeness}, str(state.table), str(state.clip)]
 
     with gr.Column(visible=False):
         study = gr.Textbox(label="study")
