@@ -37,6 +37,8 @@ class Machine:
     """Whether the processor multiplies bfloat16 in hardware."""
     gpu_bfloat16: bool
     """Whether the GPU does."""
+    computes_bfloat16: bool = True
+    """Whether the processor runs networks in bfloat16 at all, fast or not."""
 
     @property
     def fast_bfloat16(self) -> bool:
@@ -73,6 +75,7 @@ def this_machine() -> Machine:
         gpu_memory_gb=round(properties.total_memory / 2**30, 1) if properties else 0.0,
         processor_bfloat16=processor_multiplies_bfloat16(torch.cpu.get_capabilities()),
         gpu_bfloat16=cuda and torch.cuda.get_device_capability(0) >= (8, 0),
+        computes_bfloat16=processor_computes_bfloat16(),
     )
 
 
@@ -94,6 +97,10 @@ def share(
         problems.append(f"resources.cpu: {cpu} cores per trial asked for; this machine has {machine.cores}")
     if wanted_gpu > machine.gpus:
         problems.append(f"resources.gpu: {wanted_gpu:g} GPUs per trial asked for; this machine has {machine.gpus}")
+    if precision == "bfloat16" and not wanted_gpu and not machine.computes_bfloat16:
+        problems.append(
+            "training.precision: bfloat16 asked for; this machine's processor runs no network in it: auto or float32"
+        )
     if problems:
         raise StudyFileError(problems)
     places = machine.cores // cpu
@@ -186,6 +193,15 @@ def _processor() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def processor_computes_bfloat16() -> bool:
+    """Whether PyTorch runs convolutions in bfloat16 on this processor; on x86 it takes AVX-512 or AVX-NE-CONVERT."""
+    import torch
+
+    if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return True
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def processor_multiplies_bfloat16(capabilities: Mapping[str, object]) -> bool:

@@ -24,6 +24,7 @@ from engine.strategies import (
     trained_tensors,
     unfrozen,
 )
+from tests.precisions import PRECISIONS
 
 
 class Normalised(nn.Module):
@@ -101,13 +102,13 @@ def test_the_base_under_adapters_is_proven_unchanged_and_a_change_of_it_is_seen(
     assert frozen_hash(network, units, "LoRA") != expected
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_merging_keeps_what_the_network_says_and_leaves_no_adapter(precision: torch.dtype) -> None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_merging_keeps_what_the_network_says_and_leaves_no_adapter(precision: str) -> None:
     before, network, learning = adapted()
     step(network, learning, 3)
     images, names = torch.rand(2, 1, 32, 32), tensor_names(network)
     best = trained_tensors(network, parse_strategy("contracting").units)
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16), torch.inference_mode():
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"), torch.inference_mode():
         said = network.eval()(images)
     merge(network)
     assert set(network.state_dict()) == set(before.state_dict())
@@ -115,7 +116,7 @@ def test_merging_keeps_what_the_network_says_and_leaves_no_adapter(precision: to
     assert type(network.block1[0]) is nn.Conv2d  # type: ignore[index]
     # As inference does it: trained tensors over the start weights.
     before.load_state_dict(best, strict=False)
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16), torch.inference_mode():
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"), torch.inference_mode():
         assert torch.equal(network(images), said)
         assert torch.equal(before(images), said)
 

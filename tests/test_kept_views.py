@@ -15,6 +15,7 @@ from engine.tasks.kept_views import KeptViews, cut_of, frozen_before, kept_bytes
 from engine.training import run_trial, split_of
 from engine.trial import Attempt, Trial
 from tests.made import discs, trial
+from tests.precisions import PRECISIONS
 
 PLAIN = {"shift": 0.0, "zoom": 0.0, "flip": False, "learning_rate": 1e-2}
 """A trial without augmentation, that learns fast."""
@@ -52,7 +53,7 @@ def test_what_a_stage_sees_is_counted_and_gives_the_same_logits(stage: str) -> N
         assert torch.equal(network.logits_from(hidden, stage), network(images))
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("strategy", ["block 9", "expanding", "block 5", "convolution 8", "blocks 3-7"])
 def test_images_as_they_are_train_as_without_keeping(
     strategy: str, precision: str, start: Mapping[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
@@ -133,8 +134,9 @@ def test_without_room_nothing_is_kept_and_numbers_stay(
     assert made_anew == [made.batch_size] * made.max_epochs * made.batches_per_epoch
 
 
-def test_bytes_are_those_that_are_taken() -> None:
-    made = trial("blocks 8,9", crops_kept=3, precision="bfloat16")
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_bytes_are_those_that_are_taken(precision: str) -> None:
+    made = trial("blocks 8,9", crops_kept=3, precision=precision)
     training, network = work(made)
     views = KeptViews(made, network, training._images, training._truths, training._training, kept=True)
     assert views._masks is not None

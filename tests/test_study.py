@@ -10,7 +10,7 @@ from engine import study as planning
 from engine.architectures import STRATEGIES
 from engine.changes import changed_settings
 from engine.datasets import Dataset, make_dataset
-from engine.errors import DataError
+from engine.errors import DataError, StudyFileError
 from engine.hardware import Machine, Share, container_limits, processor_multiplies_bfloat16, share
 from engine.study_settings import (
     DataSettings,
@@ -225,6 +225,16 @@ def test_a_gpu_is_used_and_shared_without_being_told() -> None:
 def test_more_than_the_machine_has_is_refused_at_once() -> None:
     with pytest.raises(Exception, match=r"resources.cpu: 9 cores .* has 8\nresources.gpu: 1 GPUs .* has 0"):
         share(MACHINE, ResourceSettings(cpu=9, gpu=1.0), ModelSettings())
+
+
+def test_bfloat16_is_refused_where_the_processor_runs_nothing_in_it() -> None:
+    machine = replace(MACHINE, computes_bfloat16=False)
+    with pytest.raises(StudyFileError, match=r"training\.precision: bfloat16 asked for; .* auto or float32"):
+        share(machine, ResourceSettings(), ModelSettings(), "bfloat16")
+    assert share(machine, ResourceSettings(), ModelSettings()).precision == "float32"
+    assert share(MACHINE, ResourceSettings(), ModelSettings(), "bfloat16").precision == "bfloat16"
+    with_gpu = replace(machine, gpu="G", gpus=1, gpu_memory_gb=24.0, gpu_bfloat16=True)
+    assert share(with_gpu, ResourceSettings(), ModelSettings(), "bfloat16").device == "cuda"
 
 
 def test_bfloat16_is_taken_where_the_processor_multiplies_it() -> None:
