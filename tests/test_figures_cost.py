@@ -273,6 +273,7 @@ def test_table_3_tells_what_failed_beside_a_mean_without_it() -> None:
     assert read.loc["contracting", ["failed", "folds of Dice", "collapsed", "trainings"]].tolist() == [2, 1, 2, 3]
     assert read.loc["contracting", ["Dice", "Dice, all folds"]].tolist() == pytest.approx([0.8, 0.3])
     assert read.loc["whole network", "failed"] == 0
+    assert minutes.table3_table(table)["failed"].isna().sum() == 3, "the paper does not say it"
     assert "2 of them failed to converge" in "".join(
         text for trace in minutes.minutes(table).data for text in trace.hovertext or ()
     )

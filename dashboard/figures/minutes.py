@@ -122,6 +122,13 @@ def table3_table(table: pd.DataFrame, measure: str = "Dice") -> pd.DataFrame:
         "strategy": table["strategy"],
         measure: table["mean"],
         f"{measure} sd": table["dice_sd"],
+    }
+    failed, collapsed = (pd.to_numeric(table[name]).astype("Int64") for name in ("failed", "collapsed"))
+    if (failed > 0).any():
+        read |= {"failed": failed, f"folds of {measure}": table["folds"], f"{measure}, all folds": table["mean_all"]}
+    if (collapsed > 0).any():
+        read |= {"collapsed": collapsed}
+    read |= {
         "minutes (median)": table["median"],
         "minutes (mean)": table["minutes"],
         "minutes sd": table["sd"],
@@ -129,11 +136,6 @@ def table3_table(table: pd.DataFrame, measure: str = "Dice") -> pd.DataFrame:
         "epochs": table["epochs"],
         "trainings": table["trainings"],
     }
-    failed, collapsed = (pd.to_numeric(table[name]).fillna(0).astype(int) for name in ("failed", "collapsed"))
-    if failed.any():
-        read |= {"failed": failed, f"folds of {measure}": table["folds"], f"{measure}, all folds": table["mean_all"]}
-    if collapsed.any():
-        read |= {"collapsed": collapsed}
     return pd.DataFrame(read)
 
 
