@@ -180,6 +180,21 @@ def _sized_jpeg_2000(width: int, height: int, *, tile: int = 0) -> bytes:
     return bytes(stream)
 
 
+def _jpeg_ls_behind_a_size(width: int, height: int) -> bytes:
+    """A JPEG-LS stream of so many pixels, behind a comment that reads as the size in a JPEG 2000 stream's head."""
+    stream = made.jpeg_ls(made.GRAY)
+    place = stream.index(b"\xff\xf7") + 5
+    stream = stream[:place] + struct.pack(">HH", height, width) + stream[place + 4 :]
+    comment = made.jpeg_2000(made.GRAY)[:60]
+    return stream[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + stream[2:]
+
+
+def _boxed(stream: bytes, before: bytes) -> bytes:
+    """A JPEG 2000 stream in the boxes of a JP2 file, behind a free box that holds `before`."""
+    boxes = [(b"jP  ", b"\r\n\x87\n"), (b"free", before), (b"jp2c", stream)]
+    return b"".join(struct.pack(">I4s", len(content) + 8, kind) + content for kind, content in boxes)
+
+
 def bombs() -> dict[str, Callable[[], bytes]]:
     """Files that claim more than they hold, or unpack to it."""
     shape = {"Rows": 65000, "Columns": 65000}
@@ -232,6 +247,13 @@ def bombs() -> dict[str, Callable[[], bytes]]:
         ),
         "DICOM whose JPEG 2000 is 60,000 x 60,000": lambda: made.dicom(
             [made.GRAY], syntax=made.JPEG_2000, encoded=[_sized_jpeg_2000(60_000, 60_000)]
+        ),
+        "DICOM whose JPEG-LS is 46,000 x 46,000 behind another size": lambda: made.dicom(
+            [made.GRAY], syntax=made.JPEG_LS, encoded=[_jpeg_ls_behind_a_size(46_000, 46_000)]
+        ),
+        "DICOM whose JPEG 2000 is 60,000 x 60,000 behind another size": lambda: made.dicom(
+            [made.GRAY], syntax=made.JPEG_2000,
+            encoded=[_boxed(_sized_jpeg_2000(60_000, 60_000, tile=60_000), made.jpeg_2000(made.GRAY))],
         ),
         "DICOM whose JPEG 2000 has a billion tiles": lambda: made.dicom(
             [np.zeros((8000, 8000), np.uint8)[:1]], syntax=made.JPEG_2000, Rows=8000, Columns=8000,

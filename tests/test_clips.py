@@ -87,6 +87,26 @@ def test_a_metaimage_with_its_pixels_in_it_is_read(packed: bool) -> None:
         np.testing.assert_array_equal(list(clip.frames(range(1, 5, 2))), CLIP[1::2])
 
 
+def test_what_stands_behind_a_packed_metaimage_is_not_read() -> None:
+    class Counted(io.BytesIO):
+        count = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            content = super().read(size)
+            self.count += len(content)
+            return content
+
+    stream = Counted(metaimage(VOLUME, packed=True) + bytes(40 * 2**20))
+    with open_clip(stream) as clip:
+        np.testing.assert_array_equal(list(clip.frames()), CLIP)
+    assert stream.count < 4 * 2**20
+    short = metaimage(VOLUME[:2], packed=True).replace(b"16 12 2", b"16 12 5") + bytes(40 * 2**20)
+    stream = Counted(short)
+    with open_clip(stream) as clip, pytest.raises(DataError, match="ends within frame 3 of 5"):
+        list(clip.frames())
+    assert stream.count < 4 * 2**20
+
+
 def test_a_metaimage_of_another_byte_order_is_read() -> None:
     deep = (VOLUME.astype(np.int16) - 40) * 100
     np.testing.assert_array_equal(frames_of(metaimage(deep, big=True)), frames_of(metaimage(deep)))

@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 from pydicom.encaps import generate_frames
 
+from benchmarks.malformed import bombs
 from engine.errors import DataError
 from engine.images import Box, Clip, open_clip, read_image, read_mask
+from engine.images.video import open_video
 from tests import made_files as made
+from tests import video_streams
 from tests.made_files import COLOUR, GRAY, clip_frames, dicom, region
 from tests.made_folders import problems_of
 
@@ -77,6 +80,17 @@ def test_jpeg_lossless_and_high_throughput_jpeg_2000_are_read(syntax: str, gray:
     np.testing.assert_array_equal(frames_of(dicom([COLOUR], syntax=syntax, encoded=[colour])), [LUMA])
 
 
+def test_a_stream_is_measured_where_its_own_decoder_reads() -> None:
+    in_boxes = made.picture(GRAY, "JPEG2000", irreversible=False)
+    assert in_boxes.index(b"\xff\x4f\xff\x51") > 0
+    found = frames_of(dicom([GRAY], syntax=made.JPEG_2000, encoded=[in_boxes]))
+    np.testing.assert_array_equal(found, [GRAY])
+    behind = {name: make for name, make in bombs().items() if name.endswith("behind another size")}
+    assert len(behind) == 2
+    for make in behind.values():
+        assert "000 pixels in 1 colours, where the header says 16 x 12" in refused(make())
+
+
 def test_jpeg_is_read_gray_and_as_luma_of_its_colours() -> None:
     gray = dicom([GRAY], syntax=made.JPEG, encoded=[made.picture(GRAY, "JPEG", quality=100)])
     assert np.abs(frames_of(gray)[0].astype(int) - GRAY).max() <= 2
@@ -95,6 +109,27 @@ def test_a_decoder_that_is_missing_is_named() -> None:
     assert "deflated DICOM is not read" in refused(made.deflated(50_000_000, behind=6000)[132:])
     frames = dicom([GRAY]).replace(b"\x14\x001.2.840.10008.1.2.1\0", b"\x16\x001.2.840.10008.1.2.8.1\0")
     assert "deflated DICOM is not read" in refused(frames)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "stream"),
+    [
+        (made.MPEG2, video_streams.MPEG2),
+        (made.MPEG2, video_streams.MPEG2_TRANSPORT),
+        (made.H264, video_streams.H264),
+        (made.HEVC, video_streams.HEVC),
+    ],
+    ids=["MPEG-2", "MPEG-2 transport stream", "H.264", "HEVC"],
+)
+def test_streams_of_scanners_are_read_without_counting_their_frames(
+    syntax: str, stream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+    monkeypatch.setattr("engine.images.dicom.open_video", lambda *given: counted.append(given[2]) or open_video(*given))
+    frames = made.moving()
+    found = frames_of(dicom(frames, syntax=syntax, encoded=[stream]))
+    assert np.abs(np.array(found).astype(int) - frames).max() < 6
+    assert counted == [1]
 
 
 def test_a_video_in_dicom_is_read_and_what_is_written_aside_is_deleted(
@@ -185,6 +220,14 @@ def test_without_a_region_the_pixel_spacing_counts_and_the_text_stays() -> None:
     assert kept.pixel_mm is None
     assert "names no ultrasound region: nothing was cut away, text in the picture included" in kept.notes[0]
     assert opened(dicom(regions=[region((0, 0, 15, 11), unit=4)])).kept.spacing_mm is None
+
+
+def test_the_time_between_frames_is_that_of_the_middle_one_where_each_is_named() -> None:
+    vector = {"FrameTime": None, "FrameTimeVector": [0, 30, 31, 33, 200]}
+    assert opened(dicom(CLIP, **vector)).kept.frame_ms == 32
+    assert opened(dicom(CLIP, FrameTimeVector=[0, 30, 31, 33, 200])).kept.frame_ms == 40
+    assert opened(dicom(CLIP, FrameTime=None, FrameTimeVector=[0], CineRate=50)).kept.frame_ms == 20
+    assert opened(dicom(CLIP, FrameTime=None, FrameTimeVector=7)).kept.frame_ms is None
 
 
 def test_patients_are_told_apart_by_a_hash_and_named_nowhere() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, and SOF55 of JPEG-LS
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 _JPEG_2000 = b"\xff\x4f\xff\x51"
-_SEARCHED = 4096
+_JP2 = b"\x00\x00\x00\x0cjP  "
 MOST_TILES = 65535
 """Tiles that a JPEG 2000 stream may have by its standard."""
 
@@ -22,10 +22,30 @@ class StreamSize:
     """Bits per value."""
 
 
-def stream_size(encoded: bytes) -> StreamSize | None:
-    """The size in a stream's frame header; None where there is none, or JPEG 2000 tiles beyond what is allowed."""
-    place = encoded.find(_JPEG_2000, 0, _SEARCHED)
-    return _jpeg(encoded) if place < 0 else _jpeg_2000(encoded[place + 2 :])
+def stream_size(encoded: bytes, *, jpeg_2000: bool) -> StreamSize | None:
+    """The size in a stream's frame header; None where there is none, or JPEG 2000 tiles beyond what is allowed.
+
+    `jpeg_2000` says which decoder will see the stream: what another one would take for the size tells nothing.
+    """
+    if not jpeg_2000:
+        return _jpeg(encoded)
+    place = _in_boxes(encoded) if encoded.startswith(_JP2) else 0
+    return _jpeg_2000(encoded[place + 2 :]) if encoded.startswith(_JPEG_2000, place) else None
+
+
+def _in_boxes(encoded: bytes) -> int:
+    """Where the stream begins that JP2 boxes hold (ITU-T T.800, I.4); the end where none does."""
+    place = 0
+    while place + 8 <= len(encoded):
+        length, kind, first = int.from_bytes(encoded[place : place + 4], "big"), encoded[place + 4 : place + 8], 8
+        if length == 1:
+            length, first = int.from_bytes(encoded[place + 8 : place + 16], "big"), 16
+        if kind == b"jp2c":
+            return place + first
+        if length < first:  # 0: to the end of the file
+            break
+        place += length
+    return len(encoded)
 
 
 def _jpeg(encoded: bytes) -> StreamSize | None:

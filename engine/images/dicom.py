@@ -28,6 +28,7 @@ _RLE = "1.2.840.10008.1.2.5"
 _JPEG_FAMILY = "1.2.840.10008.1.2.4."
 _LOSSLESS = (f"{_JPEG_FAMILY}57", f"{_JPEG_FAMILY}70")
 _JPEG_LS = (f"{_JPEG_FAMILY}80", f"{_JPEG_FAMILY}81")
+_JPEG_2000 = tuple(_JPEG_FAMILY + number for number in ("90", "91", "201", "202", "203"))
 _EXTENDED = f"{_JPEG_FAMILY}51"
 _LOSSY = tuple(_JPEG_FAMILY + number for number in ("50", "51", "81", "91", "203"))
 _STILL = tuple(
@@ -156,7 +157,7 @@ def _decoded(encoded: bytes, header: DicomHeader, shown: str) -> tuple[np.ndarra
         if len(encoded) > 2 * header.rows * header.columns * header.samples * (header.bits_allocated // 8) + 4096:
             raise DataError(f"{shown}: a frame is longer than it can be; export it again")
     else:
-        size = stream_size(encoded)
+        size = stream_size(encoded, jpeg_2000=header.syntax in _JPEG_2000)
         if size is None:
             raise DataError(f"{shown}: a frame without a size of its own; copy or export it again")
         if (size.height, size.width, size.components) != (header.rows, header.columns, header.samples):
@@ -225,7 +226,7 @@ def _video(stream: Stream, header: DicomHeader, shown: str) -> Opened:
         with path.open("wb") as writing:
             for fragment in generate_fragments(stream):
                 writing.write(fragment)
-        opened = open_video(path, shown)
+        opened = open_video(path, shown, 1)  # the header says how many frames there are
         kept = opened.kept
         if (kept.height, kept.width) != (header.rows, header.columns):
             raise DataError(

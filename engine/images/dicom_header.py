@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import math
 import secrets
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,9 @@ from engine.images.source import Stream, printable
 
 _TAGS = [
     "SOPClassUID", "Modality", "Manufacturer", "ManufacturerModelName", "PatientID", "IssuerOfPatientID",
-    "StudyInstanceUID", "FrameTime", "CineRate", "RecommendedDisplayFrameRate", "SequenceOfUltrasoundRegions",
-    "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
-    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration",
+    "StudyInstanceUID", "FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate",
+    "SequenceOfUltrasoundRegions", "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+    "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration",
     "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
     "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
     "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
@@ -212,10 +213,17 @@ def _spacing(dataset: Any, *, fits: bool) -> tuple[float, float] | None:
 
 
 def _frame_ms(dataset: Any) -> float | None:
-    time = float(dataset.get("FrameTime") or 0)
+    time = float(dataset.get("FrameTime") or 0) or _middle_step(dataset.get("FrameTimeVector"))
     rate = float(dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate") or 0)
     step = time or (1000 / rate if rate else 0)
     return step if math.isfinite(step) and step > 0 else None
+
+
+def _middle_step(steps: Any) -> float:
+    """The median of the times between frames, in ms; 0 where none is named."""
+    # The first is 0: each is the time since the frame before.
+    found = [float(step) for step in steps[1:]] if isinstance(steps, Sequence) and not isinstance(steps, str) else []
+    return statistics.median(found) if found else 0.0
 
 
 def _scanner(dataset: Any) -> str:

@@ -152,7 +152,7 @@ class _Unpacking:
     def read(self, size: int) -> bytes:
         """The next `size` bytes, fewer at the end."""
         pieces: list[bytes] = []
-        while size > 0:
+        while size > 0 and not self._unpacker.eof:  # what stands behind the stream is left where it is
             packed = self._unpacker.unconsumed_tail or self._raw.read(_STEP)
             piece = self._unpacker.decompress(packed, size)
             if not piece and not packed:
