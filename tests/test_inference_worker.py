@@ -22,6 +22,7 @@ from dashboard.inference.messages import Request
 from dashboard.inference.worker import InferenceError, InferenceWorker, shared_worker
 from engine.errors import DataError, StoreError, StrategyError, WhichLayersError
 from engine.store import Store
+from tests.made_files import metaimage
 from tests.trained_store import SIZE, STUDY, WIDTH, TrainedStore, brightness_network, disc, png
 
 
@@ -86,6 +87,40 @@ def test_a_process_that_hangs_is_ended_and_the_next_request_answered(
             worker.predict(STUDY, trained.bright.id, png(disc()))
     assert not psutil.pid_exists(first)
     assert worker.predict(STUDY, trained.bright.id, png(disc())).area_pixels > 0
+
+
+def test_a_process_that_takes_no_large_frame_is_ended_and_the_frame_answered(
+    worker: InferenceWorker, trained: TrainedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = png(np.random.default_rng(0).integers(0, 256, (1500, 1500), np.uint8))
+    assert len(large) > 2_000_000
+    worker.predict(STUDY, trained.bright.id, png(disc()))
+    first = worker.process_id
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    with monkeypatch.context() as impatient, ThreadPoolExecutor(1) as pool:
+        impatient.setattr(worker, "_timeout_seconds", 0.5)
+        asked = pool.submit(worker.predict, STUDY, trained.bright.id, large)
+        time.sleep(0.2)
+        impatient.setattr(worker, "_timeout_seconds", 60.0)
+        assert (asked.result(timeout=60).height, worker.process_id == first) == (1500, False)
+    assert not psutil.pid_exists(first)
+
+
+def test_a_file_is_answered_where_it_lies(worker: InferenceWorker, trained: TrainedStore, tmp_path: Path) -> None:
+    file = tmp_path / "frame.png"
+    for radius in (10, 30):
+        file.write_bytes(png(disc(radius=radius)))
+        found = worker.predict(STUDY, trained.bright.id, file)
+        assert found.mask == worker.predict(STUDY, trained.bright.id, file.read_bytes()).mask
+    file.unlink()
+    with pytest.raises(DataError, match=r"^this frame was deleted after an hour; drop it again$"):
+        worker.predict(STUDY, trained.bright.id, file)
+    beside = metaimage(np.zeros((1, 12, 16), np.uint8), named="pixels.raw")
+    file.write_bytes(beside)
+    (tmp_path / "pixels.raw").write_bytes(bytes(192))
+    with pytest.raises(DataError, match="its pixels lie in another file"):
+        worker.predict(STUDY, trained.bright.id, file)
 
 
 def test_many_users_share_the_process(worker: InferenceWorker, trained: TrainedStore) -> None:

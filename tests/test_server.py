@@ -62,6 +62,12 @@ def test_a_frame_may_have_as_many_bytes_as_its_route_says(plain: str) -> None:
         assert (status, "32 MB" in problem) == (413, True)
 
 
+def test_a_name_that_no_file_can_have_is_a_mistake(plain: str) -> None:
+    for asked in ({"study": "\0", "trial": "y"}, {"study": "x", "trial": "\0"}, {"study": "x/\0", "trial": "best"}):
+        answer = httpx.post(f"{plain}inference/frame", params=asked, content=b"x", timeout=60)
+        assert (answer.status_code, list(answer.json())) == (422, ["problem"])
+
+
 def test_another_sites_page_or_name_reaches_nothing(plain: str) -> None:
     port = int(plain.rsplit(":", 1)[1].strip("/"))
 

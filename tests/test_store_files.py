@@ -199,7 +199,7 @@ def test_where_the_file_system_has_no_locks_no_run_starts(store: Store, monkeypa
     assert not store.progress("s")["alive"]
 
 
-OUTSIDE = ["", ".", "..", "/absent-outside", "../x", "s/../../x", "s//x", "s/", "./s"]
+OUTSIDE = ["", ".", "..", "/absent-outside", "../x", "s/../../x", "s//x", "s/", "./s", "s\0", "s/\0/x"]
 METHODS = ["read", "names", "delete", "delete_empty", "local_path", "write", "lease", "forget"]
 
 

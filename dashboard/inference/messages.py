@@ -24,8 +24,9 @@ class Request:
 
     study: str
     trial_id: str
-    frame: bytes | None
-    """A file that `engine.images` reads, of which the middle frame is taken; None only loads the network."""
+    frame: bytes | Path | None
+    """A file that `engine.images` reads (its bytes, or where it lies), of which the middle frame is taken; None only
+    loads the network."""
     scanner: str = ""
     """Which of the study's squares a classifier's frame is cut to; "" where there is one, or none."""
     overlay: Overlay = "outline"
@@ -159,7 +160,7 @@ class NeighboursRequest:
 
     study: str
     trial_id: str
-    frame: bytes
+    frame: bytes | Path
     scanner: str = ""
     pictures: bool = True
     """Whether the nearest training images are wanted too."""

@@ -238,10 +238,19 @@ def _steps(clock: Sequence[float]) -> dict[str, float]:
     return dict(zip(("decode", "network", "draw"), steps, strict=True))
 
 
-@lru_cache(maxsize=1)
-def _read(frame: bytes) -> GrayImage:
+def _read(frame: bytes | Path) -> GrayImage:
     """The frame's pixels, decoded once where two trials answer it, or its likeness is asked for next."""
-    gray = read_image(io.BytesIO(frame), name="this frame", soon=True)
+    try:
+        return _decoded(frame, frame.stat().st_mtime_ns if isinstance(frame, Path) else 0)
+    except FileNotFoundError:
+        raise DataError("this frame was deleted after an hour; drop it again") from None
+
+
+@lru_cache(maxsize=1)
+def _decoded(frame: bytes | Path, _changed: int) -> GrayImage:
+    # A stream, since a file's own name would let it have its pixels in another file beside it.
+    with frame.open("rb") if isinstance(frame, Path) else io.BytesIO(frame) as stream:
+        gray = read_image(stream, name="this frame", soon=True)
     height, width = gray.pixels.shape
     if height * width > LARGEST_FRAME_PIXELS:
         raise DataError(

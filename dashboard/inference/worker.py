@@ -12,7 +12,7 @@ import sys
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock, Thread, Timer
 from types import TracebackType
 
 import numpy as np
@@ -111,7 +111,7 @@ class InferenceWorker:
             raise InferenceError("the inference process answered without a picture; try the frame again")
         return answer
 
-    def predict(self, study: str, trial_id: str, frame: bytes) -> Answer:
+    def predict(self, study: str, trial_id: str, frame: bytes | Path) -> Answer:
         """Where the trial's network sees structures in the file `frame`. Raises as `answer` does."""
         answer = self.answer(Request(study=study, trial_id=trial_id, frame=frame))
         if not isinstance(answer, Answer):
@@ -203,7 +203,7 @@ class InferenceWorker:
                     raise InferenceError("the server is shutting down")
                 try:
                     pipe = self._running()
-                    pipe.send(request)
+                    self._send(pipe, request)
                     if not pipe.poll(self._timeout_seconds):
                         self._stop()  # a late answer could be taken for that of the next request
                         raise InferenceError(
@@ -225,6 +225,19 @@ class InferenceWorker:
             )
         finally:
             self._lock.release()
+
+    def _send(self, pipe: Connection, request: object) -> None:
+        """Hands a request over. Raises OSError where the process does not take it in time: it is ended."""
+        process = self._process
+        assert process is not None
+        # What is larger than the pipe's buffer waits for the process to read it, which one that is stopped never does.
+        late = Timer(self._timeout_seconds, process.kill)
+        late.daemon = True
+        late.start()
+        try:
+            pipe.send(request)
+        finally:
+            late.cancel()
 
     def _running(self) -> Connection:
         """The pipe to a process that is up. Raises EOFError where it dies while starting."""

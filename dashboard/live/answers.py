@@ -58,7 +58,7 @@ class LiveAnswers:
 
     def frame(self, choice: Choice, uploaded: Any, *, scanner: str | None = None, overlay: Any = None) -> Shown:
         """What a trial says of the (middle) frame of an uploaded file."""
-        answer = self.ask(choice, uploaded_path(uploaded).read_bytes(), scanner=scanner, overlay=overlay)
+        answer = self.ask(choice, uploaded_path(uploaded), scanner=scanner, overlay=overlay)
         if isinstance(answer, ClassAnswer):
             return Shown(answer=answer)
         folder = own_folder()
@@ -69,13 +69,13 @@ class LiveAnswers:
     def ask(
         self,
         choice: Choice,
-        content: bytes,
+        content: bytes | Path,
         *,
         scanner: str | None = None,
         overlay: Any = None,
         picture: Literal["PNG", "JPEG"] = "PNG",
     ) -> Answer | ClassAnswer:
-        """What a trial says of the (middle) frame of a file's bytes."""
+        """What a trial says of the (middle) frame of a file, by its bytes or by where it lies."""
         study, trial = self._key(choice)
         return self._worker.answer(
             Request(
@@ -88,8 +88,8 @@ class LiveAnswers:
             )
         )
 
-    def likeness(self, choice: Choice, content: bytes, *, scanner: str | None = None) -> dict[str, Any]:
-        """Whether the (middle) frame of a file's bytes is unlike the training images, where that is known."""
+    def likeness(self, choice: Choice, content: bytes | Path, *, scanner: str | None = None) -> dict[str, Any]:
+        """Whether the (middle) frame of a file is unlike the training images, where that is known."""
         study, trial = self._key(choice)
         return self.known.of(
             NeighboursRequest(study=study, trial_id=trial, frame=content, scanner=scanner or "", pictures=False)
@@ -100,7 +100,7 @@ class LiveAnswers:
         file = uploaded_path(uploaded)
         if file.stat().st_size > LARGEST_COMPARED:
             return UNKNOWN
-        return self.likeness(choice, file.read_bytes(), scanner=scanner)
+        return self.likeness(choice, file, scanner=scanner)
 
     def clip(
         self, choices: list[Choice], uploaded: Any, *, scanner: str | None = None, overlay: Any = None
@@ -137,7 +137,7 @@ class LiveAnswers:
         if file.stat().st_size > LARGEST_COMPARED:
             raise DataError(f"files of more than {LARGEST_COMPARED // 2**20} MB are not compared; send a frame of it")
         request = NeighboursRequest(
-            study=study, trial_id=trial, frame=file.read_bytes(), scanner=scanner or "", pictures=pictures
+            study=study, trial_id=trial, frame=file, scanner=scanner or "", pictures=pictures
         )
         while isinstance(found := self._worker.neighbours(request), Preparing):
             yield found
@@ -181,7 +181,7 @@ def uploaded_path(uploaded: Any) -> Path:
     folder = Path(get_upload_folder()).resolve()
     path = uploaded.get("path") if isinstance(uploaded, dict) else None
     # A request can name any path: only what this server took as an upload is read.
-    if not isinstance(path, str) or not Path(path).resolve().is_relative_to(folder):
+    if not isinstance(path, str) or "\0" in path or not Path(path).resolve().is_relative_to(folder):
         raise DataError("not an uploaded frame; other files are not read: upload it first")
     if not Path(path).is_file():
         raise DataError("this frame was deleted after an hour; drop it again")

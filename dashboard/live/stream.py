@@ -102,6 +102,7 @@ async def _listen(websocket: WebSocket, waiting: _Waiting) -> None:
             if message["type"] == "websocket.disconnect":
                 break
             if (content := message.get("bytes")) is not None:
+                content = content[: LARGEST_FRAME_BYTES + 1]  # no more than tells that it is too large waits for its turn
                 waiting.frame, waiting.number = content, waiting.number + 1
                 waiting.come.set()
             else:
@@ -145,7 +146,8 @@ def _answered(worker: InferenceWorker, choice: dict[str, str], frame: bytes) -> 
     chosen = {"study": choice.get("study", ""), "trial": choice.get("trial", "")}
     try:
         if len(frame) > LARGEST_FRAME_BYTES:
-            raise DataError(f"a frame of {len(frame) / 2**20:.0f} MB; at most 8 MB are answered: send a smaller one")
+            most = LARGEST_FRAME_BYTES // 2**20
+            raise DataError(f"a frame of more than {most} MB; at most {most} MB are answered: send a smaller one")
         overlay: Overlay = next((one for one in OVERLAYS if one == choice.get("overlay")), "outline")
         if not chosen["study"] or not chosen["trial"]:
             raise DataError("no trial chosen; choose one above")

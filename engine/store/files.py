@@ -53,9 +53,9 @@ class Files:
         return Files(self.root, cache=self._cache, patient=True) if self.root.startswith("s3://") else self
 
     def path(self, name: str) -> str:
-        """Path of `name` in its place. Raises StoreError for names that could lead out of the root."""
-        if any(part in ("", ".", "..") for part in name.split("/")):
-            raise StoreError(f"'{name}' cannot be a name in {self.root}; expected one without '..', '.' or outer '/'")
+        """Path of `name` in its place. Raises StoreError for names that could lead out of the root, or hold a NUL."""
+        if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+            raise StoreError(f"{name!r} cannot be a name in {self.root}; expected one without '..', '.' or outer '/'")
         return posixpath.join(self._base, name)
 
     def write(self, name: str, content: bytes) -> None:
