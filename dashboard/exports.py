@@ -59,7 +59,7 @@ def routes(prefix: str = "") -> list[BaseRoute]:
 async def _answer(request: Request) -> Response:
     export = _KEPT.get(request.path_params["word"])
     if export is None or not export.file.is_file():
-        return Response("This file is gone with the page that made it; export the study again.\n", 404)
+        return Response("This file is gone with the page that made it; make it there again.\n", 404)
     return FileResponse(
         export.file, media_type="application/zip", filename=export.file.name, headers={"Cache-Control": "no-store"}
     )

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 FLAGS_AT = 8
-"""Of a member's record in the directory."""
+PACKED_AT = 20
+"""Of a member's record in the directory: its flags, and the bytes that it takes."""
 
 
 def damaged_zips(files: Mapping[str, bytes], number: int, seed: int = 0) -> Iterator[bytes]:
@@ -30,3 +31,11 @@ def damaged_zips(files: Mapping[str, bytes], number: int, seed: int = 0) -> Iter
             content[record + FLAGS_AT + 1] |= 8
             content[record + 46] = 0xFF
         yield bytes(content)
+
+
+def claiming(content: bytes, packed: int) -> bytes:
+    """A zip whose list says of its last member that it takes `packed` bytes in it."""
+    made = bytearray(content)
+    record = made.rindex(b"PK\1\2")
+    made[record + PACKED_AT : record + PACKED_AT + 4] = packed.to_bytes(4, "little")
+    return bytes(made)

@@ -21,7 +21,7 @@ from dashboard.views import launching
 from engine.config import loads
 from engine.errors import DataError, StudyFileError
 from engine.study_settings import StartSettings, Study
-from tests.made_zips import damaged_zips
+from tests.made_zips import claiming, damaged_zips
 
 ENTRIES = {entry.key: entry for section in entries().values() for entry in section}
 
@@ -206,6 +206,21 @@ def test_the_same_zip_may_come_twice_at_once(tmp_path: Path) -> None:
     assert not list((tmp_path / uploads.FOLDER).glob("*.part"))
 
 
+def test_the_images_used_longest_ago_make_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MOST_KEPT_BYTES", 2500)
+    launched = uploads.unpacked(zipped({"set/a.png": bytes([1]) * 1000}), "set.zip", tmp_path)
+    uploads.keep(str(launched), tmp_path)
+    older, old = (
+        uploads.unpacked(zipped({"set/a.png": bytes([number]) * 1000}), "set.zip", tmp_path) for number in (2, 3)
+    )
+    for age, folder in enumerate((old, older, launched)):
+        os.utime(folder.parent, (1000 - age, 1000 - age))
+    newest = uploads.unpacked(zipped({"set/a.png": bytes([4]) * 1000}), "set.zip", tmp_path)
+    assert [folder.is_dir() for folder in (launched, older, old, newest)] == [True, False, True, True]
+    largest = uploads.unpacked(zipped({"set/a.png": bytes([5]) * 3000}), "set.zip", tmp_path)
+    assert [folder.is_dir() for folder in (launched, old, newest, largest)] == [True, False, False, True]
+
+
 def test_images_that_no_study_was_launched_with_are_swept_away(tmp_path: Path) -> None:
     used = uploads.unpacked(zipped({"set/a.png": b"1"}), "used.zip", tmp_path)
     unused = uploads.unpacked(zipped({"set/a.png": b"2"}), "unused.zip", tmp_path)
@@ -240,6 +255,10 @@ def test_images_that_no_study_was_launched_with_are_swept_away(tmp_path: Path) -
         (zipped({}), "an empty zip"),
         (zipped({".": b"1"}), "cannot be read"),
         (zipped({"zeros.raw": bytes(20_000_000)}), "grows beyond"),
+        (
+            io.BytesIO(claiming(zipped({"zeros.raw": bytes(20_000_000)}).getvalue(), 10_000_000)),
+            "grows beyond|cannot be read",
+        ),
         (zipped({"setup.exe": b"MZ\x90\x00\x03"}), "holds no image and no table"),
         (io.BytesIO(b"no zip at all"), "cannot be read"),
         (damaged(), "cannot be read"),

@@ -17,7 +17,7 @@ from engine.study_settings import DataSettings
 from tests.made import attempt, trial
 from tests.made_commands import begun, here
 from tests.made_store import made_store
-from tests.made_zips import damaged_zips
+from tests.made_zips import claiming, damaged_zips
 
 TRIALS = [trial("contracting", fold=fold) for fold in (0, 1)]
 
@@ -255,6 +255,9 @@ def test_a_file_that_grows_like_a_bomb_or_names_an_endless_format_is_refused(tmp
         made.writestr("study/facts.json", b" " * 50_000_000)
     with pytest.raises(StoreError, match="grows beyond 200 times its size"):
         unpack(Store.at(tmp_path / "results"), tmp_path / "bomb.zip")
+    (tmp_path / "lying.zip").write_bytes(claiming((tmp_path / "bomb.zip").read_bytes(), 100_000_000))
+    with pytest.raises(StoreError, match="grows beyond 200 times its size"):
+        unpack(Store.at(tmp_path / "results"), tmp_path / "lying.zip")
     packed(tmp_path / "inf.zip", {"study/study.yaml": b"name: s"}, about={"format": float("inf")})
     with pytest.raises(StoreError, match="not a study that was exported"):
         unpack(Store.at(tmp_path / "results"), tmp_path / "inf.zip")

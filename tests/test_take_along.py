@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
+from dashboard import exports
 from dashboard.launch import models
-from dashboard.launch.models import zipped_model
+from dashboard.launch.models import zip_model
 from engine.errors import WhichLayersError
 from tests.trained_store import STUDY, TrainedStore, make_trained_store
 
@@ -33,23 +36,26 @@ def script() -> None:
 def test_a_network_is_made_on_demand_and_offered(trained: TrainedStore, tmp_path: Path) -> None:
     page = AppTest.from_function(script, default_timeout=120).run()
     assert not page.exception, page.exception
-    assert not page.get("download_button")
+    assert not page.get("link_button")
     page.button[0].click().run()
     assert not page.exception, page.exception
     assert not page.error
-    assert [button.label.split(" (")[0].rsplit(".", 2)[1:] for button in page.get("download_button")] == [
-        ["safetensors", "zip"]
-    ]
+    (offered,) = page.get("link_button")
     chosen = page.selectbox[0].value
-    assert f"{STUDY}-{chosen[:12]}" in page.get("download_button")[0].label
+    assert offered.proto.label.startswith(f"{STUDY}-{chosen[:12]}.safetensors.zip (")
+    client = TestClient(Starlette(routes=exports.routes()))
+    content = client.get(offered.proto.url).content
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        assert packed.testzip() is None
     page.button_group[0].set_value("ONNX").run()
-    assert not page.get("download_button"), "another form is another file"
+    assert not page.get("link_button"), "another form is another file"
 
 
 def test_the_file_and_its_card_are_in_the_zip(trained: TrainedStore, tmp_path: Path) -> None:
     trial = sorted(trained.store.has_weights(STUDY))[0]
-    content = zipped_model(STUDY, trial, "safetensors", trained.store.files.root, tmp_path)
-    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+    out = tmp_path / "made.zip"
+    zip_model(STUDY, trial, "safetensors", trained.store.files.root, tmp_path, out)
+    with zipfile.ZipFile(out) as packed:
         name = f"{STUDY}-{trial[:12]}.safetensors"
         assert packed.namelist() == [name, f"{name}.md"]
         assert "block9.0.weight" in load(packed.read(name))
@@ -60,8 +66,8 @@ def test_what_cannot_be_made_is_one_line(
     trained: TrainedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(WhichLayersError, match="ffffffff") as error:
-        zipped_model(STUDY, "f" * 64, "safetensors", trained.store.files.root, tmp_path)
+        zip_model(STUDY, "f" * 64, "safetensors", trained.store.files.root, tmp_path, tmp_path / "made.zip")
     assert "Traceback" not in str(error.value)
     monkeypatch.setattr(models, "MODEL_SECONDS", 0.01)
     with pytest.raises(WhichLayersError, match=r"the file took more than .* the machine is busy"):
-        zipped_model(STUDY, "best", "safetensors", trained.store.files.root, tmp_path)
+        zip_model(STUDY, "best", "safetensors", trained.store.files.root, tmp_path, tmp_path / "made.zip")

@@ -41,7 +41,7 @@ class TrainingImages:
         self,
         network: TrainedNetwork,
         request: NeighboursRequest,
-        read: Callable[[bytes], UInt8[np.ndarray, "height width"]],
+        read: Callable[[bytes | Path], UInt8[np.ndarray, "height width"]],
     ) -> NeighboursAnswer | Preparing:
         """The frame's neighbours, or how far the look at the training images is after one more slice.
 

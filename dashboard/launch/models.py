@@ -1,6 +1,5 @@
 """A trained network as a file to take along, made by `whichlayers model` in a process of its own."""
 
-import io
 import sys
 import tempfile
 import zipfile
@@ -19,8 +18,8 @@ def model_name(study: str, trial: str, kind: str) -> str:
     return f"{study}-{trial[:12]}{KINDS[kind]}"
 
 
-def zipped_model(study: str, trial: str, kind: str, store: str, cache: Path) -> bytes:
-    """The network's file and its model card, zipped.
+def zip_model(study: str, trial: str, kind: str, store: str, cache: Path, out: Path) -> None:
+    """The network's file and its model card, zipped as `out`.
 
     `whichlayers model` compares it with the network on test images first. Raises WhichLayersError with its lines.
     """
@@ -29,8 +28,6 @@ def zipped_model(study: str, trial: str, kind: str, store: str, cache: Path) -> 
         command = [sys.executable, "-m", "whichlayers", "model", study, trial, "--out", str(file)]
         command += ["--store", store, "--cache", str(cache)]
         said(command, "the file", MODEL_SECONDS)
-        content = io.BytesIO()
-        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
             for part in sorted(Path(name).iterdir()):
                 packed.write(part, part.name)
-        return content.getvalue()

@@ -30,6 +30,8 @@ MOST_BYTES = 50 * 2**30
 MOST_TIMES = 200
 """Times its size that a zip may become: images hardly shrink."""
 PART = 2**20
+MOST_KEPT_BYTES = 100 * 2**30
+"""Of all images that no study was launched with; beyond it the oldest go."""
 KEPT_SECONDS = 7 * 86400.0
 """Of images that no study was launched with."""
 LAUNCHED = ".launched"
@@ -48,7 +50,7 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
         waiting = place.with_name(f"{place.name}.{uuid.uuid4().hex}.part")  # two may upload the same at once
         try:
             with zipfile.ZipFile(file) as archive:
-                _unpack(archive, name, waiting)
+                _unpack(archive, file.getbuffer().nbytes, name, waiting)
         except BaseException as error:
             shutil.rmtree(waiting, ignore_errors=True)
             if isinstance(error, DAMAGED) or (isinstance(error, OSError) and error.errno is None):
@@ -67,6 +69,7 @@ def unpacked(file: BytesIO, name: str, cache: Path) -> Path:
             shutil.rmtree(waiting, ignore_errors=True)
             if not place.is_dir():  # else another upload of the same was first
                 raise
+        _make_room(cache / FOLDER, place)
     os.utime(place)  # of use again, as `sweep` sees it
     with zipfile.ZipFile(file) as archive:  # by all its names: what stays in the zip stood beside the folder, too
         tops = {_path(member).parts[0] for member in archive.infolist() if _path(member).parts}
@@ -92,10 +95,31 @@ def sweep(cache: Path, *, older_than_seconds: float = KEPT_SECONDS) -> None:
             if place.is_dir() and not (kept / (place.name + LAUNCHED)).exists():
                 if time.time() - place.stat().st_mtime < older_than_seconds:
                     continue
-                going = place.with_suffix(".part")  # what is half deleted is never taken for the upload
-                if going != place:
-                    place.rename(going)
-                shutil.rmtree(going, ignore_errors=True)
+                _delete(place)
+
+
+def _make_room(kept: Path, newest: Path) -> None:
+    """Deletes the uploads used longest ago that no study was launched with, until the rest has `MOST_KEPT_BYTES`."""
+    found = []
+    for place in kept.iterdir():
+        with contextlib.suppress(OSError):
+            if place.is_dir() and not (kept / (place.name + LAUNCHED)).exists():
+                sizes = (path.lstat().st_size for path in place.rglob("*") if path.is_file())
+                found.append((place == newest, place.stat().st_mtime, sum(sizes), place))
+    left = sum(size for _, _, size, _ in found)
+    for is_newest, _, size, place in sorted(found):
+        if is_newest or left <= MOST_KEPT_BYTES:
+            return
+        with contextlib.suppress(OSError):
+            _delete(place)
+        left -= size
+
+
+def _delete(place: Path) -> None:
+    going = place.with_suffix(".part")  # what is half deleted is never taken for the upload
+    if going != place:
+        place.rename(going)
+    shutil.rmtree(going, ignore_errors=True)
 
 
 def _hash(file: BytesIO) -> str:
@@ -107,14 +131,14 @@ def _hash(file: BytesIO) -> str:
     return found.hexdigest()[:24]
 
 
-def _unpack(archive: zipfile.ZipFile, name: str, place: Path) -> None:
+def _unpack(archive: zipfile.ZipFile, size: int, name: str, place: Path) -> None:
+    # `size` of the file itself: what a zip says of its members may be made up.
     members = [member for member in archive.infolist() if not member.is_dir()]
-    packed = sum(member.compress_size for member in members)
     if not members:
         raise DataError(f"{name}: an empty zip; zip the folder with its images")
     if len(members) > MOST_FILES:
         raise DataError(f"{name}: {len(members):,} files; at most {MOST_FILES:,} can be uploaded, use a folder instead")
-    left = min(MOST_BYTES, max(MOST_TIMES * packed, PART))
+    left = min(MOST_BYTES, max(MOST_TIMES * size, PART))
     with_headers = {_path(member).parent for member in members if member.filename.lower().endswith(".mhd")}
     for member in members:
         path = _path(member)

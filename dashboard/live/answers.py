@@ -136,9 +136,7 @@ class LiveAnswers:
         file = uploaded_path(uploaded)
         if file.stat().st_size > LARGEST_COMPARED:
             raise DataError(f"files of more than {LARGEST_COMPARED // 2**20} MB are not compared; send a frame of it")
-        request = NeighboursRequest(
-            study=study, trial_id=trial, frame=file, scanner=scanner or "", pictures=pictures
-        )
+        request = NeighboursRequest(study=study, trial_id=trial, frame=file, scanner=scanner or "", pictures=pictures)
         while isinstance(found := self._worker.neighbours(request), Preparing):
             yield found
         yield found

@@ -102,7 +102,9 @@ async def _listen(websocket: WebSocket, waiting: _Waiting) -> None:
             if message["type"] == "websocket.disconnect":
                 break
             if (content := message.get("bytes")) is not None:
-                content = content[: LARGEST_FRAME_BYTES + 1]  # no more than tells that it is too large waits for its turn
+                content = content[
+                    : LARGEST_FRAME_BYTES + 1
+                ]  # no more than tells that it is too large waits for its turn
                 waiting.frame, waiting.number = content, waiting.number + 1
                 waiting.come.set()
             else:

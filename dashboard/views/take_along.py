@@ -2,14 +2,15 @@
 
 import streamlit as st
 
-from dashboard.launch.models import KINDS, model_name, zipped_model
+from dashboard.exports import Export
+from dashboard.launch.models import KINDS, model_name, zip_model
 from dashboard.places import cache_root, store_root
 from dashboard.trained_trials import TrainedStudies
 from engine.errors import WhichLayersError
 from engine.store import Store
 
 MADE = "network taken along"
-"""Where a session keeps the last file: what was asked for, and its bytes."""
+"""Where a session keeps the last file: what was asked for, and its place on disk."""
 
 
 def section(study: str) -> None:
@@ -27,13 +28,10 @@ def section(study: str) -> None:
         asked = (study, trial, kind)
         if third.button("Make the file", width="stretch"):
             _make(study, trial, kind)
-        if st.session_state.get(MADE, ((), b""))[0] == asked:
-            content = st.session_state[MADE][1]
-            name = f"{model_name(study, trial, kind)}.zip"
-            st.download_button(
-                f"{name} ({len(content) / 1e6:.1f} MB)", content, name, "application/zip", on_click="ignore",
-                icon=":material/download:", type="primary",
-            )  # fmt: skip
+        made, export = st.session_state.get(MADE, ((), None))
+        if export is not None and made == asked and export.file.is_file():  # else it is gone after a day
+            said = f"{export.file.name} ({export.file.stat().st_size / 1e6:.1f} MB)"
+            st.link_button(said, export.address, icon=":material/download:", type="primary")
         st.caption(
             "With its model card: data, split, start weights, strategy, measures, limits. Its answers are "
             "compared with the network's on test images first. For research, not for diagnosis."
@@ -42,13 +40,14 @@ def section(study: str) -> None:
 
 def _make(study: str, trial: str, kind: str) -> None:
     st.session_state.pop(MADE, None)
+    export = Export(f"{model_name(study, trial, kind)}.zip")
     with st.spinner("Writing the network and comparing its answers …", show_time=True):
         try:
-            content = zipped_model(study, trial, kind, store_root(), cache_root())
+            zip_model(study, trial, kind, store_root(), cache_root(), export.file)
         except WhichLayersError as error:
             st.error("  \n".join(str(error).splitlines()))
             return
-    st.session_state[MADE] = ((study, trial, kind), content)
+    st.session_state[MADE] = ((study, trial, kind), export)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

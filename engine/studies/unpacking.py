@@ -166,8 +166,9 @@ def _members(packed: zipfile.ZipFile, shown: str, largest: int) -> list[zipfile.
         seen.add(member.filename)
     if "study/study.yaml" not in seen:
         raise StoreError(f"{shown}: holds no study.yaml; it was not imported")
-    size, packed_size = (sum(getattr(member, name) for member in found) for name in ("file_size", "compress_size"))
-    if size > max(MOST_TIMES * packed_size, CHUNK):
+    size = sum(member.file_size for member in found)
+    # By where its list of members begins, behind them: what it says of each may be made up.
+    if size > max(MOST_TIMES * packed.start_dir, CHUNK):
         raise StoreError(f"{shown}: grows beyond {MOST_TIMES} times its size, as no study does; it was not imported")
     if size > largest:
         raise StoreError(f"{shown}: unpacked it takes {size / 1e9:.1f} GB; at most {largest / 1e9:g} GB are imported")
