@@ -146,13 +146,18 @@ def _write_safetensors(program: Program, images: np.ndarray, file: Path) -> None
     save_file(tensors, file, metadata={name: json.dumps(value) for name, value in facts.items()})
 
 
+def _traced_with(images: np.ndarray) -> torch.Tensor:
+    """Two empty images: `torch.export` keeps what a program was traced with in its file, and images are patients'."""
+    return torch.zeros(2, *images.shape[1:])
+
+
 def _write_onnx(program: Program, images: np.ndarray, file: Path) -> None:
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecations between the exporter's own libraries
         torch.onnx.export(
             program,
-            (torch.from_numpy(images[:2]),),
+            (_traced_with(images),),
             str(file),
             input_names=["images"],
             output_names=["probabilities"],
@@ -168,7 +173,7 @@ def _write_pt2(program: Program, images: np.ndarray, file: Path) -> None:
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exported = torch.export.export(program, (torch.from_numpy(images[:2]),), dynamic_shapes=({0: batch},))
+        exported = torch.export.export(program, (_traced_with(images),), dynamic_shapes=({0: batch},))
         torch.export.save(exported, str(file))
 
 

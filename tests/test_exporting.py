@@ -54,7 +54,10 @@ def test_every_form_is_written_compared_and_told_of(
     (found,) = session.run(None, {"images": np.repeat(images, 3, axis=0)})
     assert found.shape == (3, 1, SIZE, SIZE)
     np.testing.assert_allclose(found[2, 0], expected, atol=1e-4)
-    program = torch.export.load(str(made["pt2"].file)).module()
+    loaded = torch.export.load(str(made["pt2"].file))
+    (traced_with,), _ = loaded.example_inputs
+    assert not traced_with.any(), "an image would be a patient's"
+    program = loaded.module()
     np.testing.assert_allclose(program(torch.from_numpy(images))[0, 0].numpy(), expected, atol=1e-4)
     with safe_open(made["safetensors"].file, "pt") as file:
         assert set(file.keys()) == set(outlines.model.network.state_dict())
