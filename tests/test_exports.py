@@ -37,7 +37,7 @@ def test_address_and_folder_go_with_the_session_that_made_the_file() -> None:
     gc.collect()
     assert not file.parent.exists()
     answer = client.get(address)
-    assert (answer.status_code, "export the study again" in answer.text) == (404, True)
+    assert (answer.status_code, "make it there again" in answer.text) == (404, True)
 
 
 def test_what_a_killed_server_left_is_deleted_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
