@@ -44,6 +44,8 @@ FOLLOW = """() => {
     if (player() && !player().paused) requestAnimationFrame(follow);
   }
 
+  // The page may draw the timeline anew, with its marker at the first frame, long after the last of these events.
+  setInterval(show, 250);
   for (const kind of ["loadeddata", "play", "pause", "seeking", "seeked", "ended"])
     document.addEventListener(kind, (event) => { if (event.target === player()) follow(); }, true);
   document.addEventListener("input", (event) => { if (event.target === slider()) seek(slider().value); });

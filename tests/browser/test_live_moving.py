@@ -18,7 +18,7 @@ from tests.trained_store import disc
 pytestmark = pytest.mark.browser
 
 FRAMES = [disc(96, 128, radius) for radius in range(6, 46)]
-PLACE = "document.querySelector('#clip video').currentTime"
+PLACE = "document.querySelector('#clip video')?.currentTime"
 MARKER = "document.querySelector('#timeline .js-plotly-plot')?.layout?.shapes?.[0]?.x0"
 
 CAMERA = """
