@@ -15,7 +15,6 @@ from safetensors.torch import save
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
-from starlette.websockets import WebSocket
 
 from dashboard.inference.messages import NeighboursAnswer, NeighboursRequest, Preparing
 from dashboard.inference.worker import InferenceWorker
@@ -23,7 +22,7 @@ from dashboard.live.answers import Choice, LiveAnswers
 from dashboard.live.likeness import UNKNOWN, Likeness
 from dashboard.live.neighbours import preparing, words
 from dashboard.live.outputs import warning
-from dashboard.live.stream import LIKE_SECONDS, LOOK_SECONDS, _Waiting, stream
+from dashboard.live.stream import LIKE_SECONDS, LOOK_SECONDS, Streams, _Waiting
 from dashboard.trained_trials import TrainedStudies
 from engine.datasets import Dataset, make_dataset
 from engine.datasets.simulated import simulated_dataset
@@ -333,12 +332,7 @@ def test_a_stream_says_within_a_second_whether_its_frames_are_unlike(
     store, network, cache = simulated
     like, other = (png(np.array(simulated_dataset(1, SIDE, *which).images[0])) for which in ((0, "A"), (7, "B")))
     with InferenceWorker(str(store.files.root), cache=cache, threads=1) as worker:
-        known = Likeness(worker)
-
-        async def frames(websocket: WebSocket) -> None:
-            await stream(websocket, worker, known)
-
-        page = TestClient(Starlette(routes=[WebSocketRoute("/stream", frames)]))
+        page = TestClient(Starlette(routes=[WebSocketRoute("/stream", Streams(worker, Likeness(worker)).answer)]))
         with page.websocket_connect("/stream") as socket:
 
             def said(frame: bytes) -> dict[str, Any]:

@@ -135,7 +135,9 @@ START = """() => {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => { send(); setTimeout(send, 20); };
     socket.onmessage = (message) => show(message.data, socket);
-    socket.onclose = (why) => { if (why.target === now.socket) stop("The server closed the connection."); };
+    socket.onclose = (end) => {
+      if (end.target === now.socket) stop(end.reason || "The server closed the connection.");
+    };
     document.querySelectorAll('[data-camera="stop"]').forEach((button) => { button.disabled = false; });
     say("");
   }

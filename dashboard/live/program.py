@@ -11,7 +11,6 @@ import gradio as gr
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
 
 from dashboard import kept_uploads
 from dashboard.inference.aside import UPLOADS, Aside
@@ -20,7 +19,7 @@ from dashboard.live.answers import LiveAnswers
 from dashboard.live.frame_route import answer_frame
 from dashboard.live.look import CSS, theme
 from dashboard.live.page import page
-from dashboard.live.stream import stream
+from dashboard.live.stream import Streams
 from dashboard.own_files import OwnFilesOnly
 from dashboard.trained_trials import TrainedStudies
 from engine.store import Store
@@ -66,8 +65,7 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
     blocks.has_launched = True
     blocks.state_session_capacity = SESSIONS
 
-    async def frames(websocket: WebSocket) -> None:
-        await stream(websocket, worker, live.known)
+    streams = Streams(worker, live.known)
 
     async def frame(request: Request) -> Response:
         return await answer_frame(request, live)
@@ -78,7 +76,7 @@ def build(store_root: str, cache: Path) -> fastapi.FastAPI:
         redoc_url=None,
         openapi_url=None,
         # Before Gradio, which is mounted at every other path.
-        routes=[WebSocketRoute("/stream", frames), Route("/frame", frame, methods=["POST"])],
+        routes=[WebSocketRoute("/stream", streams.answer), Route("/frame", frame, methods=["POST"])],
     )
     program: fastapi.FastAPI = gr.mount_gradio_app(
         own,

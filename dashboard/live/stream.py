@@ -26,6 +26,9 @@ from engine.errors import DataError, WhichLayersError
 from engine.overlays import OVERLAYS, Overlay
 
 LARGEST_FRAME_BYTES = 8 * 2**20
+STREAMS = 64
+"""That are open at once: each holds a few frames, and all of them share one network at a time."""
+
 LIKE_SECONDS = 3.0
 """Age of the frame that was looked at, from which on nothing is said of the one that is answered."""
 LOOK_SECONDS = 1.0
@@ -54,6 +57,25 @@ class _Waiting:
 
     come: asyncio.Event = field(default_factory=asyncio.Event)
     gone: bool = False
+
+
+class Streams:
+    """All cameras and screens of a server."""
+
+    def __init__(self, worker: InferenceWorker, known: Likeness) -> None:
+        self._worker, self._known, self._open = worker, known, 0
+
+    async def answer(self, websocket: WebSocket) -> None:
+        """Answer frames until the page is left; closed with 1013 and a line where too many others are open."""
+        if self._open >= STREAMS:
+            await websocket.accept()
+            await websocket.close(1013, f"{STREAMS} cameras are open on this server; try again when one is closed.")
+            return
+        self._open += 1
+        try:
+            await stream(websocket, self._worker, self._known)
+        finally:
+            self._open -= 1
 
 
 async def stream(websocket: WebSocket, worker: InferenceWorker, known: Likeness) -> None:
@@ -102,10 +124,8 @@ async def _listen(websocket: WebSocket, waiting: _Waiting) -> None:
             if message["type"] == "websocket.disconnect":
                 break
             if (content := message.get("bytes")) is not None:
-                content = content[
-                    : LARGEST_FRAME_BYTES + 1
-                ]  # no more than tells that it is too large waits for its turn
-                waiting.frame, waiting.number = content, waiting.number + 1
+                # No more than tells that it is too large waits for its turn.
+                waiting.frame, waiting.number = content[: LARGEST_FRAME_BYTES + 1], waiting.number + 1
                 waiting.come.set()
             else:
                 waiting.choice = _choice(message.get("text") or "")

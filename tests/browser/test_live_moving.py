@@ -100,6 +100,16 @@ def test_two_trials_stand_side_by_side_on_the_cameras_frames(page: sync_api.Page
     page.locator('[data-camera="stop"]').click()
 
 
+def test_why_the_server_takes_no_further_camera_is_said(page: sync_api.Page, live_server: LiveServer) -> None:
+    page.add_init_script(CAMERA)
+    page.route_web_socket("**/stream", lambda socket: socket.close(code=1013, reason="64 cameras are open."))
+    page.goto(f"{live_server.address}/")
+    page.get_by_role("tab", name="Camera or screen").click()
+    page.locator('[data-camera="camera"]').click()
+    sync_api.expect(page.locator("#camera-said")).to_have_text("64 cameras are open.", timeout=90_000)
+    sync_api.expect(page.locator('[data-camera="stop"]')).to_be_disabled()
+
+
 def test_an_answer_is_drawn_on_the_frame_that_it_is_of(page: sync_api.Page, live_server: LiveServer) -> None:
     """A server that answers every third frame only: those in between were replaced by later ones."""
     shades = dict[int, int]()
