@@ -5,14 +5,13 @@ import io
 import logging
 import signal
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -31,6 +30,7 @@ from dashboard.inference.messages import (
     Preparing,
     Request,
 )
+from dashboard.inference.networks import Networks
 from dashboard.png import png
 from engine.errors import DataError, StrategyError, WhichLayersError
 from engine.images import GrayImage, read_image
@@ -43,17 +43,8 @@ if TYPE_CHECKING:
     from engine.store import Store
 
 _LOG = logging.getLogger("whichlayers.inference")
-MODELS_KEPT = 4
-"""Networks that stay loaded; the one used longest ago goes first (124 MB each at width 64)."""
-
-BYTES_KEPT = 1_200_000_000
-"""Bytes of weights above which fewer stay loaded: two of VGG16."""
-
 LARGEST_FRAME_PIXELS = 20_000_000
 """Pixels of the largest frame that is answered; phones' pictures have 12 million."""
-
-GPU_BYTES_NEEDED = 2 * 2**30
-"""Free GPU memory below which frames are answered by the processor, so that no trial runs out of memory."""
 
 
 Answered = Answer | ClassAnswer | Maps | ClipBegun | ClipFrames | NeighboursAnswer | Preparing | None
@@ -78,7 +69,7 @@ def serve(pipe_number: str, store_root: str, threads: str, cache: str) -> None:
     keep_memory()
     store, clips = Store.at(store_root), OpenClips()
     trained_on = TrainingImages(store, Path(cache))
-    networks = _Networks(store, Path(cache))
+    networks = Networks(store, Path(cache))
     with contextlib.suppress(EOFError, OSError):  # the server is gone
         pipe.send("up")
         while True:
@@ -101,48 +92,8 @@ def serve(pipe_number: str, store_root: str, threads: str, cache: str) -> None:
             pipe.send(reply)
 
 
-class _Networks:
-    """The networks that were used last."""
-
-    def __init__(self, store: "Store", cache: Path) -> None:
-        self._store, self._cache = store, cache
-        self._loaded: OrderedDict[tuple[str, str], TrainedNetwork] = OrderedDict()
-        self._files: dict[tuple[str, str], tuple[int, ...]] = {}
-
-    def __getitem__(self, key: tuple[str, str]) -> "TrainedNetwork":
-        """The network of (study, trial id), loaded where it is not, or where its file is another one or gone by now.
-
-        Raises as `engine.predicting.load_network`.
-        """
-        from engine.predicting import load_network
-
-        file = self._file(key)
-        if key in self._loaded and self._files[key] != file:
-            del self._loaded[key], self._files[key]
-        if key not in self._loaded:
-            self._loaded[key] = load_network(self._store, *key, cache=self._cache, device=_device())
-            self._files[key] = file
-            while len(self._loaded) > MODELS_KEPT or (len(self._loaded) > 1 and self._bytes() > BYTES_KEPT):
-                del self._files[self._loaded.popitem(last=False)[0]]
-        self._loaded.move_to_end(key)
-        return self._loaded[key]
-
-    def _file(self, key: tuple[str, str]) -> tuple[int, ...]:
-        """Tells a file of weights from another one under its name; empty where there is none, or in a bucket."""
-        if not self._store.files.local:
-            return ()
-        try:
-            about = self._store.trained_weights(*key).stat()
-        except (WhichLayersError, OSError):
-            return ()
-        return about.st_ino, about.st_mtime_ns, about.st_size
-
-    def _bytes(self) -> int:
-        return sum(tensor.nbytes for one in self._loaded.values() for tensor in one.model.network.state_dict().values())
-
-
 def _reply(
-    store: "Store", networks: _Networks, clips: "OpenClips", request: Request | MapsRequest | ClipRequest | ClipStep
+    store: "Store", networks: Networks, clips: "OpenClips", request: Request | MapsRequest | ClipRequest | ClipStep
 ) -> Answered:
     if isinstance(request, ClipStep):
         return clips.step(request)
@@ -154,13 +105,6 @@ def _reply(
             raise StrategyError("feature maps are shown of networks that outline structures; choose another study")
         return _maps(store, network.model, request)
     return _classes(network, request) if network.classifies else _answer(network, request)
-
-
-def _device() -> Literal["cpu", "cuda"]:
-    """The GPU where there is one that trainers have not filled."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() and torch.cuda.mem_get_info()[0] > GPU_BYTES_NEEDED else "cpu"
 
 
 def _maps(store: "Store", model: "LoadedModel", request: MapsRequest) -> Maps:
