@@ -95,12 +95,12 @@ def page(live: LiveAnswers, *, warm: Callable[[str, str], None], refresh_seconds
 
         def open_page(request: gr.Request) -> list[Any]:
             wanted = request.query_params
-            return refresh(wanted.get("study"), wanted.get("trial"))
+            return _choices(live, wanted.get("study"), wanted.get("trial"), shown=False)
 
         def refresh(
             chosen_study: str | None, chosen_trial: str | None = None, chosen_scanner: str | None = None
         ) -> list[Any]:
-            return _choices(live, chosen_study, chosen_trial, chosen_scanner)
+            return _choices(live, chosen_study, chosen_trial, chosen_scanner, shown=True)
 
         def look_again(
             chosen_study: str | None,
@@ -233,10 +233,18 @@ def _pane(number: str) -> tuple[gr.Image, gr.HTML]:
 
 
 def _choices(
-    live: LiveAnswers, chosen_study: str | None, chosen_trial: str | None, chosen_scanner: str | None = None
+    live: LiveAnswers,
+    chosen_study: str | None,
+    chosen_trial: str | None,
+    chosen_scanner: str | None = None,
+    *,
+    shown: bool,
 ) -> list[Any]:
     """Updates of: what to do where nothing is trained, the page, studies, trials, provenance, scanners, and of where
     outline, mask and classes stand.
+
+    Where the page has `shown` what is chosen, a choice that is still there is not sent: by the time that this arrives
+    somebody may have made another one.
     """
     studies = live.studies
     try:
@@ -249,17 +257,19 @@ def _choices(
         return [gr.Markdown(str(error), visible=True), gr.Column(visible=False), *[gr.skip()] * 7]
     ids = [trial_id for _, trial_id in trials]
     trial = chosen_trial if chosen_trial in ids else ids[0]
+    scanner = chosen_scanner if chosen_scanner in scanners else (scanners[0] if scanners else None)
+
+    def among(choices: list[Any], chosen: str | None, before: str | None) -> gr.Dropdown:
+        value = {} if shown and chosen == before else {"value": chosen}
+        return gr.Dropdown(choices=choices, visible=bool(choices), **value)
+
     return [
         gr.Markdown(visible=False),
         gr.Column(visible=True),
-        gr.Dropdown(choices=names, value=study),
-        gr.Dropdown(choices=trials, value=trial),
-        _about(live, study, trial),
-        gr.Dropdown(
-            choices=scanners,
-            value=chosen_scanner if chosen_scanner in scanners else (scanners[0] if scanners else None),
-            visible=bool(scanners),
-        ),
+        among(names, study, chosen_study),
+        among(trials, trial, chosen_trial),
+        gr.skip() if shown and (study, trial) == (chosen_study, chosen_trial) else _about(live, study, trial),
+        among(scanners, scanner, chosen_scanner),
         gr.Image(visible=task == "segmentation"),
         gr.DownloadButton(visible=task == "segmentation"),
         gr.HTML(visible=task == "classification"),

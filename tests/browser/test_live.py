@@ -1,6 +1,7 @@
 """Live in a real browser: drop a frame, take a picture, change the trial, read what is wrong with a file; classes."""
 
 import io
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,9 @@ from tests.trained_classes import TrainedClasses, make_trained_classes
 from tests.trained_store import STUDY, TrainedStore, disc, make_trained_store, png
 
 pytestmark = pytest.mark.browser
+
+LOOKS_AT = 4
+"""Values that the page sends with a look for new trials: study, trial, scanner, what was known."""
 
 
 @pytest.fixture
@@ -76,6 +80,40 @@ def test_a_change_of_trial_draws_anew_and_stays_in_the_address(
     assert parse_qs(urlsplit(page.url).query) == {"study": [STUDY], "trial": [trained.dark.id]}
     page.reload()
     sync_api.expect(field).to_have_value("whole network · 80 % · fold 0 · validation Dice 0.85")
+
+
+def test_a_look_for_new_trials_takes_no_choice_back(
+    page: sync_api.Page, live_server: LiveServer, trained: TrainedStore
+) -> None:
+    """The page looked before somebody chose, and hears what there is after it."""
+    held = list[tuple[sync_api.Route, sync_api.APIResponse]]()
+
+    def hold(route: sync_api.Route) -> None:
+        said = route.request.post_data_json["data"]
+        if not held and len(said) == LOOKS_AT and said[1] == trained.scratch.id:
+            held.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    page.route("**/run/predict*", hold)
+    page.goto(f"{live_server.address}/?study={STUDY}&trial={trained.scratch.id}")
+    field = page.locator("#trial input")
+    sync_api.expect(field).to_have_value("from scratch · 80 % · fold 0 · validation Dice 0.81")
+    until = time.monotonic() + 60
+    while not held:
+        assert time.monotonic() < until
+        page.wait_for_timeout(50)
+    field.click()
+    page.get_by_role("option", name="whole network").click()
+    route, answer = held[0]
+    assert trained.scratch.id in answer.text()  # of all trials, at the first look
+    with page.expect_response("**/run/predict*"):
+        route.fulfill(response=answer)
+    page.wait_for_timeout(1000)
+    sync_api.expect(field).to_have_value("whole network · 80 % · fold 0 · validation Dice 0.85")
+    sync_api.expect(page.locator("#about")).to_contain_text("whole network")
+    field.click()
+    sync_api.expect(page.get_by_role("option")).to_have_count(3)
 
 
 def test_a_damaged_frame_is_said_in_place(page: sync_api.Page, live_server: LiveServer) -> None:
